@@ -132,7 +132,7 @@ def test_a_story_is_told_in_plain_words_whatever_the_server_said(capsys: pytest.
         "detail": HOSTILE, "who": HOSTILE,
     }  # fmt: skip
     _tell({"id": 12, "name": HOSTILE, "project": "P1", "kind": "zip", "state": "taken", "why": None, "detail": None,
-           "advice": None, "resting": None, "deleted": None, "clutter": {"text": 2}, "same_as": None,
+           "station": "", "advice": None, "resting": None, "deleted": None, "clutter": {"text": 2}, "same_as": None,
            "studies": [study], "events": [event]})  # fmt: skip
     said = capsys.readouterr().out
     assert obeyed(said) == []
@@ -191,7 +191,7 @@ def test_status_and_story_tell_local_times_and_a_story_its_local_days(capsys: py
     event = {"number": None, "event": "taken", "progress": None, "why": None, "detail": None, "who": None}
     nothing = dict.fromkeys(("why", "detail", "advice", "resting", "deleted", "same_as"))
     _tell({"id": 1, "name": "a.zip", "project": "P1", "kind": "zip", "state": "taken", **nothing, "clutter": {},
-           "studies": [], "events": [{**event, "at": at} for at in times]})  # fmt: skip
+           "station": "", "studies": [], "events": [{**event, "at": at} for at in times]})  # fmt: skip
     lines = capsys.readouterr().out.splitlines()
     days = [line.split()[:2] for line in lines[lines.index("What happened") + 1 :]]
     assert days == [

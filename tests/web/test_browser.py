@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -24,26 +23,15 @@ from tests.dicom import instance
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.ledgers import add_archived
 from tests.station import Station, Time, zipped
+from tests.web.chromium import FOREIGN, PICTURES, TAGS, WIDTHS, browser
 from tests.web.test_server import link_of, serving
 from xnat_watchd.adapters.ledger.opening import open_database
-
-CHROMIUM = shutil.which("chromium")
-NEEDED = os.environ.get("XNAT_WATCHD_NEED_BROWSER") == "1"
-if not NEEDED:
-    pytest.importorskip("playwright.sync_api")
-    pytest.importorskip("axe_playwright_python")
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium", allow_module_level=True)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-FOREIGN = "watchd.example"
-ARGUMENTS = [
-    "--no-sandbox",  # it may be root who tests
-    "--disable-dev-shm-usage",  # a container has little shared memory
-    f"--host-resolver-rules=MAP {FOREIGN} 127.0.0.1",
-]
+__all__ = ["browser"]  # a fixture
+
 BAD = zipped([("1.dcm", instance(2, 1, 1, date="20240302")), ("2.dcm", instance(2, 1, 2, date="20240302")[:-100])])
 SCAN = zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2))])
 NO_DATE = zipped([("1.dcm", instance(3, 1, 1, date=""))])
@@ -51,19 +39,6 @@ TWO_PEOPLE = zipped([("1.dcm", instance(4, 1, 1)), ("2.dcm", instance(4, 1, 2, p
 NOTES = zipped([("notes.txt", b"nothing")])
 PAGES = ("/", "/list", "/list?state=held", "/item/1", "/item/2", "/figures", "/figures?span=year", "/wall", "/health",
          "/item/99")  # fmt: skip
-WIDTHS = (1280, 640, 320)  #: as they are, at 200 %, and at 400 %
-TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-PICTURES = Path(__file__).parents[2] / "docs" / "screenshots"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

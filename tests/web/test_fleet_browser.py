@@ -11,7 +11,7 @@ import pytest
 
 from tests.services.test_fleet import DOWN, FULL, hold
 from tests.stations import SharedLedger
-from tests.web.test_browser import PICTURES, TAGS, WIDTHS, browser
+from tests.web.chromium import PICTURES, TAGS, WIDTHS, browser
 from tests.web.test_server import link_of, serving
 from xnat_watchd.core.station_report import StationReport
 

@@ -13,7 +13,7 @@ from xnat_watchd.adapters.ledger.standings import GOES_ON
 from xnat_watchd.core.states import ENDED
 
 SPELT_OUT = re.compile(r"\(\s*'(done|skipped)'\s*,\s*'(done|skipped)'\s*\)")
-SCHEMA = re.compile(r"(schema|upgrade-\d+)\.sql")
+SCHEMA = re.compile(r"(schema|postgres|upgrade-\d+)\.sql")
 
 
 def test_no_query_spells_out_which_standings_have_ended() -> None:
