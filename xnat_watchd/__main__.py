@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from types import TracebackType
 from typing import TextIO
 
@@ -27,14 +26,12 @@ def main() -> None:
         from xnat_watchd.adapters.systemd import journal
         from xnat_watchd.interfaces.cli.failures import code_of, text_of
 
-        with suppress(OSError):  # nobody can be told
-            sys.stderr.write(text_of(error, journal.mark("error", sys.stderr, os.environ)))
+        _takes(sys.stderr, text_of(error, journal.mark("error", sys.stderr, os.environ)))
         sys.exit(code_of(error))
     except OSError as error:
-        if not (_is_broken(sys.stdout) or _is_broken(sys.stderr)):
+        if _takes(sys.stdout, "\n") and _takes(sys.stderr, "\n"):  # what failed before may be gone from their buffers
             raise
-        with suppress(OSError):
-            sys.stderr.write(f"the output cannot be written: {error.strerror}\n")
+        _takes(sys.stderr, f"the output cannot be written: {error.strerror}\n")
         sys.exit(Exit.WAITING)
 
 
@@ -45,15 +42,18 @@ def _open_missing_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - open to the end
 
 
-def _is_broken(stream: TextIO) -> bool:
-    """Return whether a stream cannot be written to; then nothing more is written there."""
+def _takes(stream: TextIO, text: str) -> bool:
+    """Return whether a stream takes a text. If not, it leads nowhere from then on.
+
+    What is left in its buffer could not be written at the end either, of which Python 3.14 makes an exit code, 120.
+    """
     try:
-        stream.write("\n")  # what failed before may be gone from its buffer
+        stream.write(text)
         stream.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        return True
-    return False
+        return False
+    return True
 
 
 def _fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
