@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from tests.ledgers import of_version_1
 from tests.postgres.databases import cluster
 from tests.station import Notes
 from xnat_watchd.adapters.credentials import Credential, Secret
+from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.files.lock import Lock, lock_of
+from xnat_watchd.adapters.files.renumbering import renumbering
 from xnat_watchd.adapters.files.root_id import root_id
 from xnat_watchd.adapters.ledger.importing import offset_for
 from xnat_watchd.adapters.ledger.ledger import Ledger
@@ -29,13 +31,16 @@ from xnat_watchd.adapters.ledger.listing import DeliveryQuery
 from xnat_watchd.adapters.ledger.moved_tables import MOVED, OURS, STAY
 from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.core.delivery import Person
-from xnat_watchd.core.errors import Occupied, Refusal
+from xnat_watchd.core.errors import LedgerUnusable, Occupied, Refusal
+from xnat_watchd.core.sharing.plan import ShareSession
+from xnat_watchd.core.sharing.state import ShareState
 from xnat_watchd.daemon.composition import build
 from xnat_watchd.interfaces.cli import commands
 from xnat_watchd.operator.moving import cancel_export, export_ledger, import_ledger
 from xnat_watchd.settings import Settings, load
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
+SHARE = ShareSession(source="P1", destination="P2", id="E1", name="L1", label="L1", subject="S1", subject_id="X1")
 SERVER = "https://xnat.example.org"
 CHANGES: dict[str, Callable[[bytes], bytes]] = {
     "cut at a line": lambda whole: whole[: whole.rindex(b"\n", 0, -1) + 1],
@@ -240,6 +245,52 @@ def test_a_zip_in_the_work_folder_gets_the_name_of_its_new_number(tmp_path: Path
     import_ledger(second.settings(url), second.export(), NOW)
     names = sorted(path.name for path in (second.root / "work").glob("*.zip"))
     assert names == ["12.zip", "77.zip"]
+
+
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [(Refusal("no"), ["2.zip"]), (LedgerUnusable("lost", advice="", passes=True), ["12.zip", "2.zip"])],
+    ids=["nothing was written", "nobody knows what was written"],
+)
+def test_a_zip_keeps_its_name_as_long_as_its_old_number_may_count(
+    station: Workstation, error: Exception, left: list[str]
+) -> None:
+    work = station.root / "work"
+    (work / "2.zip").write_bytes(b"images")
+    folders = Folders(**dict.fromkeys(("drop", "shares", "done", "failed"), station.root), work=work)
+
+    def fail() -> None:
+        with renumbering(folders) as renumber:
+            renumber(range(1, 4), 10)
+            assert sorted(path.name for path in work.iterdir()) == ["12.zip", "2.zip"]
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
+    assert sorted(path.name for path in work.iterdir()) == left
+
+
+def test_a_share_that_both_know_is_what_was_known_last_and_asked_for_by_both(tmp_path: Path, url: str) -> None:
+    first, second = Workstation(tmp_path, "ct-1"), Workstation(tmp_path, "ct-2")
+    for day, one in enumerate((first, second)):
+        ledger = one.ledger()
+        ledger.shares.intend([(SHARE, frozenset({f"row of {one.name}"}))], NOW + timedelta(days=day))
+        if one is second:
+            ledger.shares.settle([(SHARE.destination, SHARE.id)], NOW + timedelta(days=2))
+        ledger.close()
+        import_ledger(one.settings(url), one.export(), NOW)
+    ledger = first.ledger(url)
+    (share,) = ledger.shares.all([SHARE.destination]).values()
+    ledger.close()
+    assert (share.fate, share.rows) == (ShareState.MADE, frozenset({"row of ct-1", "row of ct-2"}))
+
+
+def test_a_text_that_a_database_cannot_hold_is_written_otherwise(station: Workstation, url: str) -> None:
+    recorder = station.recorder()
+    recorder.receive(study("1.2.1", person=Person(name="Quoll^Zenobia\0", id="1")))
+    recorder.ledger.close()
+    import_ledger(station.settings(url), station.export(), NOW)
+    assert len(seen(station.ledger(url))["listed"]) == 1
 
 
 def test_two_people_under_one_label_are_named_and_the_first_stays(tmp_path: Path, url: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from xnat_watchd.adapters.files.layout import Folders, owner_of
 from xnat_watchd.adapters.files.syncing import sync_folder
+from xnat_watchd.core.errors import LedgerUnusable
 
 Renumber = Callable[[range, int], None]  #: gets the numbers that move, and by how much
 
@@ -17,8 +18,9 @@ Renumber = Callable[[range, int], None]  #: gets the numbers that move, and by h
 def renumbering(folders: Folders) -> Iterator[Renumber]:
     """Let the body give ZIPs second names by other numbers; remove the first ones afterwards, or if it raises the new.
 
-    Killed in between, a ZIP has both names: whichever ledger is used then knows one of them. The other one goes back
-    into the drop folder at the start, and is found to be the same ZIP.
+    Both names stay where it is unknown what was written: if we are killed in between, or the ledger is lost at the end.
+    Whichever ledger is used then knows one of them. Under the other one the ZIP goes back into the drop folder at the
+    start, and is found to be the same.
     """
     named: list[tuple[Path, Path]] = []
 
@@ -33,6 +35,8 @@ def renumbering(folders: Folders) -> Iterator[Renumber]:
 
     try:
         yield renumber
+    except LedgerUnusable:
+        raise
     except BaseException:
         for old, new in named:
             if old.exists():

@@ -85,8 +85,9 @@ class Importer:
             refers = table.name if name == table.number else table.refers.get(name)
             if refers is not None and isinstance(value, int):
                 yield value + self._offsets[refers]
-            elif name in table.told and isinstance(value, str):
-                yield _DELIVERY.sub(self._told_number, value)
+            elif isinstance(value, str):
+                text = value.replace("\0", "\\0") if self._database.shared else value  # PostgreSQL has no NUL in texts
+                yield _DELIVERY.sub(self._told_number, text) if name in table.told else text
             else:
                 yield value
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 \b
 Examples:
-  xnat-watchd ledger export /root/ledger.jsonl  write all of it into a new file, and use it no more
-  xnat-watchd ledger import /root/ledger.jsonl  read that into the ledger which [ledger] names now
+  xnat-watchd ledger export /srv/ledger.jsonl  write all of it into a new file, and use it no more
+  xnat-watchd ledger import /srv/ledger.jsonl  read that into the ledger which [ledger] names now
   xnat-watchd ledger export --cancel            use it again, since the file was not imported
 """
 KNOWN_TWICE = {
@@ -71,7 +71,10 @@ def _cancel(options: CommandOptions, *, yes: bool) -> None:
     if cancel_export(settings, datetime.now(UTC)):
         say("The ledger is used again. Delete the exported file: it must not be imported any more.")
     else:
-        say("It was not exported: nothing is to be cancelled.")
+        where = "database" if settings.ledger.url else "file"
+        say(f"The ledger that the settings name, in a {where}, was not exported: nothing is to be cancelled.")
+        if settings.ledger.url:
+            say("If you mean the one that was used before, remove `url` from [ledger]. Then type this again.")
 
 
 def _import(options: CommandOptions, file: Path) -> None:
