@@ -21,7 +21,8 @@ from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.core.station_report import StationReport
 from xnat_watchd.interfaces.cli import commands, terminal
-from xnat_watchd.interfaces.cli.fleet import fleet_screen
+from xnat_watchd.interfaces.cli.fleet import fleet_screen, look_at_fleet
+from xnat_watchd.interfaces.cli.options import CommandOptions
 from xnat_watchd.interfaces.cli.user_commands import UserCommand
 from xnat_watchd.operator.fleet import fleet_status
 from xnat_watchd.operator.status import Exit
@@ -137,6 +138,30 @@ def test_the_list_tells_the_station_where_the_ledger_is_shared(shared: SharedLed
     found = json.loads(typed(tmp_path, "deliveries", "--station", "ct-1", "--json", url=shared.url).output)
     assert [one["station"] for one in found] == ["ct-1"]
     assert "station" in typed(tmp_path, "deliveries", "--csv", url=shared.url).output.splitlines()[0]
+
+
+def test_a_station_that_is_none_is_told_with_the_one_that_may_be_meant(shared: SharedLedger, tmp_path: Path) -> None:
+    shared.be("mri-1").receive()
+    told = typed(tmp_path, "deliveries", "--station", "mri-2", url=shared.url)
+    assert (told.exit_code, told.output.strip()) == (
+        1, "no delivery fits; no station has this name; the nearest is mri-1",
+    )  # fmt: skip
+
+
+def test_a_watch_of_the_fleet_fits_the_terminal_and_a_change_is_another_state(
+    shared: SharedLedger, tmp_path: Path
+) -> None:
+    for number in range(30):
+        shared.be(f"xa-{number:02}")
+    typed(tmp_path, "status", url=shared.url)  # writes the settings
+    options = CommandOptions(config=tmp_path / "config.toml")
+    first, again = (look_at_fleet(options, 10) for _ in range(2))
+    assert len(first.text.splitlines()) == 10
+    assert first.state == again.state
+    shared.be("xa-07", heard=300)
+    changed = look_at_fleet(options, 10)
+    assert changed.state != first.state
+    assert "xa-07" in changed.text.splitlines()[4]
 
 
 def test_who_may_look_at_the_status_may_look_at_the_fleet() -> None:

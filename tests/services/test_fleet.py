@@ -17,7 +17,7 @@ from tests.ledger_conformance.engines import ENGINES, Recorder
 from tests.stations import SharedLedger
 from xnat_watchd.adapters.ledger.fleet import _CONTENTS, RootContents
 from xnat_watchd.core.errors import Permanent
-from xnat_watchd.core.incidents import IncidentKey, IncidentKind
+from xnat_watchd.core.incidents import Incident, IncidentKey, IncidentKind
 from xnat_watchd.core.station_report import StationReport, read_report
 from xnat_watchd.operator.alert_texts import observed
 from xnat_watchd.operator.fleet import fleet_sentence, fleet_status, report_of, verdict
@@ -131,12 +131,23 @@ def test_thirty_stations_stand_in_order_and_say_nothing_of_patients(shared: Shar
 def test_a_silent_station_is_a_row_of_the_status_of_the_others_and_one_incident(shared: SharedLedger) -> None:
     shared.be("ct-1", heard=300)
     shared.be("ct-2", heard=400)
+    shared.be("found-gone", heard=400, ended=300)
     shared.be("ended", heard=400, ended=395)
     shared.be("mr-2")
     status = take_snapshot(shared.ledger, "", NOW, running=True, daemon={})
-    assert [(row["item"], row["about"]) for row in status["attention"]] == [("ct-1", "station"), ("ct-2", "station")]
+    assert [(row["item"], row["about"]) for row in status["attention"]] == [
+        ("ct-1", "station"), ("ct-2", "station"), ("found-gone", "station"),
+    ]  # fmt: skip
     assert status["attention"][0]["why"].startswith("station ct-1 is silent since 20")
     assert [*observed(status)] == [IncidentKey(IncidentKind.STATION)]
+
+
+def test_one_of_the_others_tells_of_a_silent_station(shared: SharedLedger) -> None:
+    silent = IncidentKey(IncidentKind.STATION)
+    shared.be("ct-1")
+    shared.ledger.messages.keep({silent: Incident(NOW, told=NOW)})
+    shared.be("mr-2")
+    assert shared.ledger.messages.told_elsewhere() == {silent}
 
 
 def test_the_metrics_count_stations_by_how_they_are(shared: SharedLedger, tmp_path: Path) -> None:

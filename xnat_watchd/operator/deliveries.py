@@ -32,6 +32,9 @@ def nearest_names(ledger: Ledger, query: DeliveryQuery, *, names: bool) -> list[
     projects = ledger.views.projects() if names else ledger.views.confirmed_projects()
     near = nearest(query.project, projects) if query.project else None
     told = [f"the nearest project is {near}"] if near else []
+    if query.station and query.station not in (stations := ledger.fleet.names()):
+        station = nearest(query.station, stations)
+        told.append(f"no station has this name{f'; the nearest is {station}' if station else ''}")
     by_case = {one.casefold(): one for one in ledger.listing.latest_names(MOST_COMPARED)} if names else {}
     stems = {name.removesuffix(".zip"): one for name, one in by_case.items()}
     for word in query.words[:MOST_WORDS]:

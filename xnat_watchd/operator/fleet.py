@@ -34,6 +34,7 @@ STOPPED = "its service was stopped"
 START_IT = "Start it there: `systemctl start xnat-watchd`."
 SERVE_IT = "Start a station on the host where this root is mounted now: only who can read the ZIPs sends them."
 DECIDE = "`xnat-watchd deliveries --station {name}` lists what."
+LONGEST_PART = 9  #: digits of a part of a version
 UPGRADE = "Upgrade it when it suits: stations are upgraded one by one."
 HEADLINES = {
     StationCondition.SILENT: "silent", StationCondition.ENDED: "ended", StationCondition.WAITS: "waiting",
@@ -122,7 +123,7 @@ def _as_numbers(version: str) -> tuple[int, ...]:
     """Return a version so that a later one is greater. What is no number ends it."""
     numbers = []
     for part in version.split("."):
-        if not part.isdecimal():
+        if not part.isdecimal() or len(part) > LONGEST_PART:
             break
         numbers.append(int(part))
     return tuple(numbers)

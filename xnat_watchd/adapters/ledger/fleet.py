@@ -44,15 +44,23 @@ class Fleet:
 
     def stations(self) -> list[StationRow]:
         """Return every station that was ever started."""
-        rows = ({**dict(row), "now": datetime.fromisoformat(row["now"])} for row in self._db.rows(_STATIONS))
-        return typed(StationRow, rows)
+        return self._stations(f"{_STATIONS} ORDER BY name")
 
     def silent(self) -> list[StationRow]:
         """Return the stations that were not heard of for the length of the lease, by the ledger's clock.
 
         One that has ended in order was heard of just before.
         """
-        return [one for one in self.stations() if is_silent(one)]
+        rows = self._stations(f"{_STATIONS} AND {_MAY_BE_SILENT} ORDER BY name", -LEASE, LEASE)
+        return [one for one in rows if is_silent(one)]
+
+    def names(self) -> list[str]:
+        """Return the names of all stations."""
+        return [row["name"] for row in self._db.rows("SELECT name FROM stations WHERE seen IS NOT NULL ORDER BY name")]
+
+    def _stations(self, sql: str, *values: float) -> list[StationRow]:
+        rows = self._db.rows(sql, *values)
+        return typed(StationRow, ({**dict(row), "now": datetime.fromisoformat(row["now"])} for row in rows))
 
     def contents(self) -> dict[str, RootContents]:
         """Return what each root has: UUID -> contents. A root that has nothing is not among them."""
@@ -73,8 +81,10 @@ def is_silent(station: StationRow) -> bool:
 
 _STATIONS = """
 SELECT id, name, root, version, seen, gone, report, database_now(0) AS now
-FROM stations WHERE seen IS NOT NULL ORDER BY name
+FROM stations WHERE seen IS NOT NULL
 """
+
+_MAY_BE_SILENT = "(gone IS NOT NULL OR seen NOT BETWEEN database_now(?) AND database_now(?))"
 
 _CONTENTS = f"""
 SELECT root, CAST(sum(under_way) AS INTEGER) AS under_way, CAST(sum(held) AS INTEGER) AS held,

@@ -33,7 +33,7 @@ Study = Mapping[str, Any]
 
 
 def tell_elsewhere(ledger: Ledger, keys: Collection[int]) -> None:
-    """Say of each study whose ZIP lies at another station that this one goes on with it."""
+    """Tell of each study whose ZIP lies at another station that this one goes on with it."""
     for item, station in ledger.existing_sessions.elsewhere(keys).values():
         say(f"station {station} goes on with {item}, since its ZIP lies there", err=True)
 
