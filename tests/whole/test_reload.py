@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -55,6 +56,17 @@ def test_systemd_is_told_when_a_reload_begins_and_when_it_is_over(program: Admin
     program.type("reload")
     assert "MONOTONIC_USEC=" in service.wait_for("RELOADING=1")
     service.wait_for("READY=1")
+
+
+def test_a_service_that_was_suspended_goes_on_as_before(program: Administered, service: Service) -> None:
+    for _ in range(3):
+        service.process.send_signal(signal.SIGSTOP)
+        time.sleep(1)  # longer than it waits for a signal
+        service.process.send_signal(signal.SIGCONT)
+        service.wait_for("WATCHDOG=1")
+    assert "daemon.reloaded" not in program.logged()
+    program.type("reload")
+    assert program.logged().count("daemon.reloaded") == 1
 
 
 def test_a_wrong_configuration_is_refused_and_the_old_one_goes_on(

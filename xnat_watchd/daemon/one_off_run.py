@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Collection
 from contextlib import ExitStack
@@ -15,7 +14,7 @@ from xnat_watchd.adapters.threads import Loop
 from xnat_watchd.core.ports import Log
 from xnat_watchd.daemon.composition import build
 from xnat_watchd.daemon.idle import are_idle
-from xnat_watchd.daemon.service import STOPPING, ShowUploads, blocked_signals, enrolled
+from xnat_watchd.daemon.service import STOPPING, ShowUploads, blocked_signals, enrolled, fetched
 from xnat_watchd.daemon.state import Daemon
 from xnat_watchd.daemon.supervisor import supervised
 from xnat_watchd.operator.status import Exit
@@ -57,7 +56,7 @@ def carry(settings: Settings, credential: Credential, log: Log, keys: Collection
                 raise error
             if are_idle(daemon.ledger, daemon.ledger.existing_sessions.standings(keys), daemon.clock.now()):
                 break
-            if signal.sigtimedwait(STOPPING, LOOKS) is not None:
+            if fetched(STOPPING, LOOKS):
                 break
     if any(worker.failed for worker in workers):
         sys.exit(Exit.FAULT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
@@ -123,11 +123,11 @@ def _main_loop(
         wait = supervised(daemon, check, again=LOOKS)
         if not wait or enrollment.refused or (once and daemon.ledger_fails()):
             return
-        told = signal.sigtimedwait((*STOPPING, RELOADING), wait)
+        told = fetched((*STOPPING, RELOADING), wait)
         if told is None:
             continue
-        if told.si_signo in STOPPING:
-            daemon.log.info("daemon.stopping", signal=signal.Signals(told.si_signo).name.lower())
+        if told in STOPPING:
+            daemon.log.info("daemon.stopping", signal=told.name.lower())
             return
         monitor.reloading()
         reload(daemon, reread)
@@ -244,6 +244,15 @@ def _make_folders(settings: Settings) -> None:
             f"{folder}: the folder of the ledger cannot be made: {error.strerror}",
             advice="Correct `path` in [ledger], or let the service's user write there.",
         ) from None
+
+
+def fetched(awaited: Sequence[signal.Signals], wait: float) -> signal.Signals | None:
+    """Return one of these blocked signals as soon as it has come, or None after `wait` seconds.
+
+    Where the process was suspended until the time was over, CPython returns what lay in memory instead of a signal.
+    """
+    found = signal.sigtimedwait(awaited, wait)
+    return next((one for one in awaited if found and found.si_signo == one), None)
 
 
 @contextmanager
