@@ -20,7 +20,7 @@ from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.adapters.ledger.postgres_opening import open_postgres
 from xnat_watchd.adapters.ledger.stations import StationProcess
 from xnat_watchd.core.delivery import Item
-from xnat_watchd.core.errors import LedgerUnusable, TakenOver
+from xnat_watchd.core.errors import LedgerUnusable, Occupied, TakenOver
 from xnat_watchd.core.lease import RENEWED_EVERY, StationLease
 from xnat_watchd.daemon.enrollment import Enrollment
 
@@ -33,6 +33,7 @@ class Service:
 
     url: str
     folder: Path
+    name: str = "ct-1"
     taken: set[int] = field(default_factory=set)
     woken: int = 0
     time: Time = field(default_factory=Time)
@@ -42,7 +43,7 @@ class Service:
         self.recorder = Recorder(Engine("postgres", self._opened), self.folder)
         self.ledger = self.recorder.ledger
         self.enrollment = Enrollment(
-            ledger=self.ledger, process=StationProcess("ct-1", "0.2.0", "a lock"),
+            ledger=self.ledger, process=StationProcess(self.name, "0.2.0", "a lock"),
             lease=StationLease(self.time.monotonic), lateness=lambda: LATENESS, clock=self.time, log=self.log,
             workers=self, follow=lambda _: None, report=lambda: "",
         )  # fmt: skip
@@ -116,6 +117,14 @@ def service(failover: Failover, tmp_path: Path) -> Iterator[Service]:
     made.ledger.close()
 
 
+def end(service: Service) -> None:
+    """Let a service notice that its connection is lost, and that it must begin anew."""
+    lost(service.ledger.studies.newest_event)
+    with pytest.raises(Occupied, match="has failed over"):
+        service.look()
+    assert service.enrollment.refused
+
+
 def lost(ask: Callable[[], object]) -> None:
     """Ask once on a connection that is lost."""
     with pytest.raises(LedgerUnusable):
@@ -136,8 +145,7 @@ def test_after_a_failover_all_that_is_unfinished_waits_in_doubt_and_nothing_is_d
     failover.lag()
     taken = service.work()
     failover.happen()
-    lost(service.ledger.studies.newest_event)
-    service.look()
+    end(service)
     assert "ledger.failed_over" in service.log.events()
     assert [service.ledger.views.standing(key) for key in service.ledger.views.keys(1, None).values()] == ["waiting"]
     items = [service.ledger.studies.get(recorder.key(number)) for number in (1, 2)]
@@ -153,13 +161,36 @@ def test_after_a_failover_all_that_is_unfinished_waits_in_doubt_and_nothing_is_d
         recorder.advance(taken)
 
 
-def test_a_failover_is_found_once(failover: Failover, service: Service) -> None:
+def test_a_failover_is_found_once(failover: Failover, service: Service, tmp_path: Path) -> None:
     failover.lag()
     failover.happen()
-    lost(service.ledger.studies.newest_event)
+    end(service)
+    again = Service(service.url, tmp_path)
     for _ in range(3):
-        service.look()
-    assert service.log.events().count("ledger.failed_over") == 1
+        again.look()
+    assert "ledger.failed_over" not in again.log.events()
+    again.ledger.close()
+
+
+def test_every_station_ends_whichever_finds_it_first(failover: Failover, service: Service, tmp_path: Path) -> None:
+    other = Service(service.url, tmp_path, "ct-2")
+    failover.lag()
+    failover.happen()
+    end(service)
+    end(other)
+    other.ledger.close()
+
+
+def test_no_number_that_was_lost_is_given_again(failover: Failover, service: Service, tmp_path: Path) -> None:
+    recorder = service.recorder
+    recorder.receive(study("1.1"))
+    failover.lag()
+    latest = [recorder.receive(study(f"1.2.{number}")) for number in range(60)][-1]
+    failover.happen()
+    end(service)
+    again = Service(service.url, tmp_path)
+    assert again.recorder.receive(study("1.3")) > latest
+    again.ledger.close()
 
 
 def test_a_service_that_starts_after_a_failover_finds_it(failover: Failover, service: Service, tmp_path: Path) -> None:

@@ -47,14 +47,18 @@ class Enrollment:
         self._lateness, self._report = lateness, report
         self._clock, self._log, self._workers, self._follow = clock, log, workers, follow
         self._connections, self._untold = 0, dict[int, int]()  #: studies that no worker may know of: key -> fence
-        self.refused: Occupied | None = None  #: another process is this station now, so that this one must end
+        self._history = ""  #: of the commits of the database
+        self.refused: Occupied | None = None  #: why this process must end
 
     def begin(self) -> None:
         """Become a station of the ledger, and put what it had left busy in doubt. `Occupied` if another process is."""
         asked = self._lease.now()
         self._ledger.stations.enroll(self._process)
         if self._ledger.stations.shared:
-            self._look_for_lost_commits()
+            if self._ledger.commit_history.has_changed(self._clock.now()):
+                self._log.error("ledger.failed_over")
+                self._ledger.stations.enroll(self._process)
+            self._history = self._ledger.commit_history.name()
             self._renew()
             self._lease.renewed = asked
         for item in self._ledger.studies.recover(self._clock.now(), self._lateness()):
@@ -74,11 +78,16 @@ class Enrollment:
             self._log.warning("station.gone", station=station)
         self._look_for_untold()
 
-    def _look_for_lost_commits(self) -> None:
-        """Find out whether the database has failed over, wherever a connection was made anew."""
-        if self._ledger.commit_history.has_changed(self._clock.now()):
+    def _must_be_the_same_history(self) -> None:
+        """Raise `Occupied` if the database has failed over: a start puts in order what the ledger has forgotten."""
+        if self._ledger.commit_history.name() != self._history:
+            self._ledger.commit_history.has_changed(self._clock.now())
             self._log.error("ledger.failed_over")
-            self._ledger.stations.enroll(self._process)
+            self.refused = Occupied(
+                "the ledger's database has failed over",
+                advice="Nothing to do: the service begins anew, and puts in order what it finds.",
+            )
+            raise self.refused
 
     def _look_for_untold(self) -> None:
         """Make ready what was taken by a change whose answer was lost with the connection: no worker knows of it.
@@ -87,7 +96,7 @@ class Enrollment:
         """
         if self._ledger.connections() != self._connections:
             self._connections = self._ledger.connections()
-            self._look_for_lost_commits()
+            self._must_be_the_same_history()
             held = self._workers.held()
             self._untold = {key: fence for key, fence in self._ledger.studies.busy_here().items() if key not in held}
             return

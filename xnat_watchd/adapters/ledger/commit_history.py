@@ -17,11 +17,16 @@ from xnat_watchd.core.states import Event, Progress, Standing
 WHY = "the ledger's database has failed over, and XNAT may have more of it than the ledger says"
 ADVICE = "Nothing to do: XNAT is asked first whether it has the study."
 PAUSED = "the ledger's database has failed over and may have lost what was recorded last: no ZIP is deleted"
-VERIFY = "Look what XNAT has: `xnat-watchd verify --since 1d`. Then type `xnat-watchd resume` at each station."
+VERIFY = (
+    "Look what XNAT has: `xnat-watchd verify --since 1d`, and by `xnat-watchd archive --dry-run` whether its prearchive"
+    " has a row of the name watchd-... that is archived already: that one is a double. Then type `xnat-watchd resume`"
+    " at each station."
+)
 AHEAD = 1_000_000
 """Added to the fence of each study: more than it can have been taken in what was lost, so that nobody who was given one
 there still has it.
 """
+SKIPPED = 1000  #: numbers of deliveries and the like that are left out: those that were lost stand in names of files
 
 
 class CommitHistory:
@@ -29,6 +34,10 @@ class CommitHistory:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+
+    def name(self) -> str:
+        """Return the name of the history in which the database goes on."""
+        return self._db.history()
 
     def has_changed(self, now: datetime) -> bool:
         """Return whether the database goes on in another history, the first time that this is asked.
@@ -55,6 +64,7 @@ class CommitHistory:
 def _distrust(db: Transaction, now: datetime) -> None:
     latest = db.execute("SELECT database_now(coalesce(max(lateness), 0)) AS due FROM stations").fetchone()
     db.execute("UPDATE stations SET epoch = epoch + 1, gone = database_now(0) WHERE gone IS NULL")
+    db.execute("SELECT skip_numbers(?)", (SKIPPED,))
     db.execute(_PAUSE, {"since": database_time(db), "why": PAUSED, "advice": VERIFY})
     for row in db.execute(_UNFINISHED).fetchall():
         if row["progress"] == Progress.UPLOADED:  # it may be archived already

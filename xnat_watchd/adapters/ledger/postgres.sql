@@ -456,6 +456,10 @@ CREATE FUNCTION database_now(seconds DOUBLE PRECISION) RETURNS TEXT LANGUAGE sql
   SELECT to_char((clock_timestamp() + make_interval(secs => seconds)) AT TIME ZONE 'UTC',
                  'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
 $$;
+CREATE FUNCTION skip_numbers(many BIGINT) RETURNS VOID LANGUAGE sql VOLATILE AS $$
+  SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, coalesce(last_value, 0) + many)
+  FROM pg_sequences WHERE schemaname = 'xnat_watchd'
+$$;
 CREATE FUNCTION strftime(form TEXT, at TEXT) RETURNS BIGINT LANGUAGE sql STABLE AS $$
   SELECT CASE form WHEN '%s' THEN floor(extract(epoch FROM at::timestamptz))::bigint END
 $$;
