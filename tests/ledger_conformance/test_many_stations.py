@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -287,9 +287,11 @@ class Prober:
     """What asks XNAT whether it works; it counts how often."""
 
     asked: int = 0
+    meanwhile: Callable[[], object] = bool
 
     def probe(self) -> None:
         self.asked += 1
+        self.meanwhile()
 
 
 def gates_of(one: Recorder, prober: Prober, time: Time) -> XnatGates:
@@ -303,16 +305,27 @@ def test_one_station_asks_for_all_whether_a_server_that_was_down_works(ct: Recor
     time, probers = Time(), (Prober(), Prober())
     gates = [gates_of(one, prober, time) for one, prober in zip((ct, mr), probers, strict=True)]
     gates[0].shut(Unavailable("XNAT cannot be reached"))
-    shut = gates[1].now().of()
-    assert shut.shut
+    time.pass_(minutes=5)
+    others = list[bool]()
+    probers[0].meanwhile = lambda: others.append(gates[1].is_open())
+    assert gates[0].is_open()
+    assert others == [False]
+    assert gates[1].is_open()
+    assert [one.asked for one in probers] == [1, 0]
+
+
+def test_another_station_asks_where_the_one_that_was_to_ask_has_died(ct: Recorder, mr: Recorder) -> None:
+    time, prober = Time(), Prober()
+    gates = gates_of(mr, prober, time)
+    gates.shut(Unavailable("XNAT cannot be reached"))
+    shut = gates.now().of()
     time.pass_(minutes=5)
     assert ct.ledger.gates.may_probe("", shut, time.now())
     assert not mr.ledger.gates.may_probe("", shut, time.now())
-    assert not gates[1].is_open()  # the other one asks just now
-    time.pass_(minutes=5)
-    assert gates[1].is_open()  # it has died meanwhile
-    assert gates[0].is_open()
-    assert [one.asked for one in probers] == [0, 1]
+    assert not gates.is_open()
+    time.pass_(minutes=2)
+    assert gates.is_open()
+    assert prober.asked == 1
 
 
 def test_of_all_stations_one_study_finds_out_what_a_project_does(ct: Recorder, mr: Recorder) -> None:

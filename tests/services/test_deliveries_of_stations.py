@@ -37,6 +37,14 @@ def test_only_what_one_station_has_taken_is_listed_where_it_is_asked_for(shared:
     assert found == {"ct-1": [str(first)], "mr-2": [str(second)], "x": []}
 
 
+def test_a_file_that_is_not_taken_is_listed_with_the_station_where_it_lies(shared: SharedLedger) -> None:
+    for name in ("ct-1", "mr-2"):
+        recorder = shared.be(name)
+        recorder.ledger.deliveries.ignore({f"{name}.txt": ("it is no ZIP", "")}, recorder.now)
+    rows = shared.ledger.listing.rows(DeliveryQuery())
+    assert {row["name"]: row["station"] for row in rows} == {"ct-1.txt": "ct-1", "mr-2.txt": "mr-2"}
+
+
 def test_the_story_of_a_delivery_tells_its_station_to_all(shared: SharedLedger) -> None:
     delivery = shared.be("ct-1").receive()
     story = shared.ledger.views.delivery(delivery)

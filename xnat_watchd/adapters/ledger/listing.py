@@ -108,7 +108,8 @@ A place counts only by its whole name, as XNAT shows it: its random part may hol
 
 _UNTAKEN = f"""
 SELECT '' AS item, 'not taken' AS state, d.name, '' AS project, NULL AS size, d.since AS arrived, NULL AS ended,
-  0 AS images, d.why, d.advice, NULL AS same_as, '' AS station
+  0 AS images, d.why, d.advice, NULL AS same_as,
+  coalesce((SELECT min(t.name) FROM stations t WHERE d.root <> '' AND t.root = d.root), '') AS station
 FROM ignored d WHERE ?1 IN ('', 'not taken') AND ?2 = '' AND d.since >= ?3 AND ?4 <> 0 AND {_HAS_WORDS}
 """
 
