@@ -79,6 +79,7 @@ class Replay:
     def ask(self, exchange: Mapping[str, Any]) -> requests.Response:
         """Send one request of the recording."""
         with requests.Session() as http:
+            http.headers["Accept-Encoding"] = "gzip, deflate"  # what was recorded; Python 3.14 knows zstd as well
             return http.request(
                 exchange["method"],
                 self.xnat.url + self.known(exchange["path"]),
