@@ -101,6 +101,9 @@ class Database(Protocol):
     def load(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Write many rows of a table by the quickest way of the engine, within a change."""
 
+    def renew_statistics(self, tables: Iterable[str]) -> None:
+        """Have the planner know how many rows these tables have, within a change that writes or reads very many."""
+
     def continue_numbers(self, table: str, column: str) -> None:
         """Have new rows of a table get numbers after all that were written by value, within a change."""
 

@@ -53,6 +53,7 @@ class Importer:
         for one in MOVED:
             if one.number and one.name in self.taken.rows:
                 self._database.continue_numbers(one.name, one.number)
+        self._database.renew_statistics(one.name for one in MOVED)  # of the empty tables they are useless now
         self.taken.two_people = self._people.met(self.taken.offset)
         return self.taken
 

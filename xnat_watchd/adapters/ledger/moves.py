@@ -10,6 +10,7 @@ from typing import Any
 from xnat_watchd.adapters.ledger.database import VERSION, Database, text
 from xnat_watchd.adapters.ledger.exporting import Line, MovedPart, lines_of
 from xnat_watchd.adapters.ledger.importing import EXPORT_AGAIN, ImportedRows, Importer
+from xnat_watchd.adapters.ledger.moved_tables import MOVED
 from xnat_watchd.adapters.ledger.stations import Stations
 from xnat_watchd.core.errors import Refusal
 
@@ -68,6 +69,7 @@ class Moves:
     def lines(self) -> Iterator[Line]:
         """Yield all that is moved: for each table a line with its columns, then one for each row."""
         with self._db.change() as db:
+            self._db.renew_statistics(one.name for one in MOVED)  # else each batch may sort all that is left
             yield from lines_of(db, MovedPart(self._db.shared, self._stations.me))
 
     def cancel(self, now: datetime) -> bool:

@@ -113,6 +113,9 @@ class SqliteDatabase(KnownRows):
         places = ", ".join("?" * len(columns))
         self._db.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)
 
+    def renew_statistics(self, tables: Iterable[str]) -> None:
+        """Do nothing: the plans of SQLite are made without statistics."""
+
     def continue_numbers(self, table: str, column: str) -> None:
         """Do nothing: SQLite numbers new rows after the greatest number that there is."""
 
