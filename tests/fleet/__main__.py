@@ -15,7 +15,7 @@ from tests.postgres.databases import cluster
 @click.option("--seed", default=7, show_default=True, help="The same seed makes the same studies and troubles.")
 @click.option("--seconds", default=60.0, show_default=True, help="How long it lasts.")
 @click.option("--connections", default=24, show_default=True, help="Connections to the database, of all stations.")
-@click.option("--speed", default=4.0, show_default=True, help="Seconds of the stations' time in one of ours.")
+@click.option("--speed", default=1.0, show_default=True, help="Seconds of the stations' time in one of ours.")
 def main(*, stations: int, seed: int, seconds: float, connections: int, speed: float) -> None:
     """Print what happened, statements per second and their p99. Exits with 1 where anything is wrong."""
     options = SimulationOptions(stations=stations, seed=seed, seconds=seconds, connections=connections, speed=speed)

@@ -45,8 +45,8 @@ class SimulationOptions:
     seed: int = 7
     seconds: float = 60.0  #: of ours
     connections: int = 24
-    speed: float = 4.0
-    study_every: float = 120.0  #: from one study of a station to its next
+    speed: float = 1.0
+    study_every: float = 300.0  #: from one study of a station to its next
     trouble_every: float = 600.0  #: from one trouble of a station to its next
 
 
@@ -86,11 +86,16 @@ class SimulatedClock:
     """The time of all stations: it begins with the simulation, and passes faster than ours."""
 
     def __init__(self, speed: float) -> None:
-        self._speed, self._began, self.began = speed, time.monotonic(), time.time()
+        self.speed = speed
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin, or begin anew."""
+        self._began, self.began = time.monotonic(), time.time()
 
     def seconds(self) -> float:
         """Return the seconds since the beginning."""
-        return (time.monotonic() - self._began) * self._speed
+        return (time.monotonic() - self._began) * self.speed
 
     def moment(self) -> datetime:
         """Return the moment that it is."""
@@ -98,7 +103,7 @@ class SimulatedClock:
 
     def wait(self, until: float) -> None:
         """Wait until so many seconds since the beginning have passed."""
-        time.sleep(max(until - self.seconds(), 0) / self._speed)
+        time.sleep(max(until - self.seconds(), 0) / self.speed)
 
 
 @dataclass(slots=True)
@@ -132,6 +137,11 @@ class SimulatedStation:
         self._beats = self._looks = 0.0
         self.dropped = list[str]()
         self.troubles, self.found = Counter[str](), Counter[str]()
+
+    def begin(self) -> None:
+        """Start for the first time, before the clock of all begins."""
+        self._start()
+        self._lease.renewed = 0.0
 
     def turn(self, *, calm: bool) -> float:
         """Do what is next, and return when the turn after it is due. If it is to be `calm`, no trouble comes."""
@@ -284,11 +294,18 @@ class SimulatedStation:
         return self._chance.expovariate(1 / every)
 
 
+Stations = Sequence[SimulatedStation]
+
+
 class Simulation:
     """One run."""
 
-    def __init__(self, options: SimulationOptions, connect: Callable[[], Database]) -> None:
+    def __init__(
+        self, options: SimulationOptions, connect: Callable[[], Database], begun: Callable[[SimulatedClock], None]
+    ) -> None:
+        """`begun`: have the clock of the database go as this one does, which has just begun."""
         self._options, self._connect = options, connect
+        self._begun = begun
         self._xnat, self.clock = ModelXnat(), SimulatedClock(options.speed)
         self._failed = list[BaseException]()
 
@@ -300,17 +317,16 @@ class Simulation:
             SimulatedStation(n, databases[n % len(databases)], self._xnat, self.clock, options)
             for n in range(options.stations)
         ]
+        shares = [stations[n :: len(databases)] for n in range(len(databases))]
+        self._at_once(self._start, shares)
+        for database in databases:
+            database.took.clear()
+            database.commits = 0
+        self.clock.begin()
+        self._begun(self.clock)
         began = time.monotonic()
-        threads = [
-            threading.Thread(target=self._live, args=(stations[n :: len(databases)],)) for n in range(len(databases))
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        self._at_once(self._live, shares)
         seconds = time.monotonic() - began
-        if self._failed:
-            raise self._failed[0]
         figures = self._judged(stations, Ledger(databases[0]))
         took = sorted(one for database in databases for one in database.took)
         figures.seconds, figures.statements = seconds, len(took)
@@ -320,17 +336,35 @@ class Simulation:
             database.close()
         return figures
 
-    def _live(self, stations: Sequence[SimulatedStation]) -> None:
+    def _at_once(self, act: Callable[[Stations], object], shares: Sequence[Stations]) -> None:
+        """Do something with each share of the stations, in a thread for each."""
+
+        def noted(share: Stations) -> None:
+            try:
+                act(share)
+            except BaseException as error:  # noqa: BLE001 - told by the thread that waits
+                self._failed.append(error)
+
+        threads = [threading.Thread(target=noted, args=(share,)) for share in shares]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self._failed:
+            raise self._failed[0]
+
+    def _start(self, stations: Stations) -> None:
+        for station in stations:
+            station.begin()
+
+    def _live(self, stations: Stations) -> None:
         """Let some stations take their turns; the last fifth of the time is calm."""
         end = self._options.seconds * self._options.speed
         turns = [(0.0, number) for number in range(len(stations))]
-        try:
-            while self.clock.seconds() < end and not self._failed:
-                due, number = heapq.heappop(turns)
-                self.clock.wait(due)
-                heapq.heappush(turns, (stations[number].turn(calm=due > 0.8 * end), number))
-        except BaseException as error:  # noqa: BLE001 - told by the thread that waits
-            self._failed.append(error)
+        while self.clock.seconds() < end and not self._failed:
+            due, number = heapq.heappop(turns)
+            self.clock.wait(due)
+            heapq.heappush(turns, (stations[number].turn(calm=due > 0.8 * end), number))
 
     def _judged(self, stations: Sequence[SimulatedStation], ledger: Ledger) -> SimulationFigures:
         figures = SimulationFigures(archivings=self._xnat.begun, wrong=[*self._xnat.wrong])
@@ -350,11 +384,13 @@ class Simulation:
 def simulate(options: SimulationOptions, cluster: Cluster) -> SimulationFigures:
     """Let stations share a ledger in a database of its own, whose clock runs as fast as theirs."""
     where = Location(Path(), cluster.database("simulation"))
+
+    def begun(clock: SimulatedClock) -> None:
+        hurry_database(cluster, "simulation", speed=clock.speed, began=clock.began, shown=BEGAN.timestamp())
+        cluster.tell("UPDATE xnat_watchd.stations SET seen = xnat_watchd.database_now(0)", "simulation")
+
     try:
         open_database(where).close()
-        simulation = Simulation(options, lambda: open_database(where))
-        began = simulation.clock.began
-        hurry_database(cluster, "simulation", speed=options.speed, began=began, shown=BEGAN.timestamp())
-        return simulation.run()
+        return Simulation(options, lambda: open_database(where), begun).run()
     finally:
         cluster.drop("simulation")
