@@ -25,9 +25,7 @@ from xnat_watchd.adapters.ledger.opening import open_database
 
 _IN_THE_SCHEMA = "-c search_path=xnat_watchd"
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema ORDER BY 1"
-_SEQUENCES = (
-    "SELECT sequencename, coalesce(last_value, 0) FROM pg_sequences WHERE schemaname = current_schema ORDER BY 1"
-)
+_SEQUENCES = "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = current_schema ORDER BY 1"
 
 
 def is_postgres() -> bool:
