@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
@@ -44,6 +45,27 @@ def database(url: str) -> Iterator[PostgresDatabase]:
 def opened(url: str, *, read_only: bool = False, upgrade: bool = True) -> PostgresDatabase:
     """Open a ledger, and wait for nobody."""
     return open_postgres(url, read_only=read_only, upgrade=upgrade, patience=0.1)
+
+
+def test_others_may_write_while_a_connection_is_made(url: str, database: PostgresDatabase) -> None:
+    ended = threading.Event()
+
+    def write() -> None:
+        with closing(opened(url)) as other:
+            while not ended.is_set():
+                other.run("NOTIFY xnat_watchd")
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    try:
+        for _ in range(40):
+            opened(url).close()
+    finally:
+        ended.set()
+        for writer in writers:
+            writer.join()
+    assert database.changed() is False
 
 
 def add_and_then(database: PostgresDatabase, happens: Callable[[], object]) -> None:

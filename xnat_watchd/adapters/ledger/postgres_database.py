@@ -207,8 +207,8 @@ class PostgresDatabase(KnownRows):
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         db = psycopg.connect(make_conninfo(self._url, **CONNECTION, options=options), autocommit=True)
         adapt(db)
-        db.add_notify_handler(lambda notice: self._hear(notice.pid))
         db.execute(f"LISTEN {CHANNEL}")
+        db.add_notify_handler(lambda notice: self._hear(notice.pid))  # last: what comes before is heard as a connection
         self.connections += 1
         return db
 
