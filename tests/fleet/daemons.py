@@ -18,6 +18,7 @@ from tests.fleet.witness import Witness
 from tests.postgres.cluster import Cluster
 from tests.postgres.line import Line
 from tests.soak.judge import complaints
+from tests.soak.run import A_NIGHT
 from tests.soak.traffic import Drop, Traffic
 from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.adapters.ledger.opening import open_database
@@ -286,6 +287,7 @@ class Fleet:
             waiting = {one["item"] for one in status.get("under_way", ())}
             held = [one for one in status.get("attention", ()) if one["item"] not in waiting and "." in one["item"]]
             self.figures.held.update(one["why"] for one in held)
+            held += [one for one in status.get("under_way", ()) if A_NIGHT.match(one["why"] or "")]
             items = [one["item"] for one in held if self._retried[one["item"]] < RETRIES]
             self._retried.update(items)
             self.figures.retried += len(items)
