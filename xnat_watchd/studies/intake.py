@@ -73,6 +73,7 @@ class Intake:
         self._reported: set[str] = set()  #: names of files that the system refused, and that were logged
         self._checked = 0  #: the last delivery under way that was checked for changes; 0: begin with the first
         self._unfinished = False  #: a fault left a delivery half-done
+        self._broken_off = False  #: the last sweep was, perhaps by a change of which it is unknown what became of it
         self._unmoved: set[int] = set()  #: deliveries that have ended, but whose ZIP could not be moved yet
 
     @property
@@ -91,6 +92,14 @@ class Intake:
 
     def sweep(self) -> float | None:
         """Look into the folder and take every whole ZIP. Return the seconds until the next sweep may take more."""
+        if self._broken_off:
+            self._finish_untold()
+        self._broken_off = True
+        wait = self._look_and_take()
+        self._broken_off = False
+        return wait
+
+    def _look_and_take(self) -> float | None:
         self._ignored = {}  # first: what cannot be finished is listed, too
         self._rejected.look()
         self._marks.must_be_known("work")
@@ -214,6 +223,15 @@ class Intake:
         for delivery in sorted(self._unmoved):
             self._try_move_away(delivery)
         self._unfinished = failed or bool(self._unmoved)
+
+    def _finish_untold(self) -> None:
+        """Finish what was recorded by a change whose answer was lost: a file is expected, or its ZIP has ended."""
+        self._unfinished = True
+        for name in self._disk.names(self._folders.work):
+            owner = owner_of(name)
+            known = self._ledger.deliveries.delivered_zip(owner[0]) if owner and owner[1] is None else None
+            if owner and known and known.state in (DeliveryState.REJECTED, DeliveryState.DUPLICATE):
+                self._try_move_away(owner[0])
 
     def _recover_zip(self, delivery: int) -> None:
         known = self._ledger.deliveries.delivered_zip(delivery)
