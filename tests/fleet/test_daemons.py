@@ -13,6 +13,8 @@ from tests.fleet.witness import Witness
 from tests.sandbox.kit import Visitor, place, zipped
 from tests.soak.practice import PASSWORD
 
+pytestmark = pytest.mark.thorough  # minutes of waiting
+
 
 @pytest.mark.parametrize(
     ("people", "at_once", "wrong"),

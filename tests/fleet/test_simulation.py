@@ -10,6 +10,8 @@ from tests.fleet.model import ModelXnat
 from tests.fleet.simulation import SimulationOptions, simulate
 from tests.postgres.databases import cluster
 
+pytestmark = pytest.mark.thorough  # minutes of waiting
+
 
 def test_stations_that_are_killed_frozen_and_cut_off_neither_lose_nor_double_nor_archive_a_subject_twice_at_once() -> (
     None
