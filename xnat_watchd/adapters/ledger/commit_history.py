@@ -65,18 +65,13 @@ def _distrust(db: Transaction, now: datetime) -> None:
     latest = db.execute("SELECT database_now(coalesce(max(lateness), 0)) AS due FROM stations").fetchone()
     db.execute("UPDATE stations SET epoch = epoch + 1, gone = database_now(0) WHERE gone IS NULL")
     db.execute("SELECT skip_numbers(?)", (SKIPPED,))
-    db.execute(_PAUSE, {"since": database_time(db), "why": PAUSED, "advice": VERIFY})
+    db.execute(_PAUSE, {"why": PAUSED, "advice": VERIFY})
     for row in db.execute(_UNFINISHED).fetchall():
         if row["progress"] == Progress.UPLOADED:  # it may be archived already
             record_person(db, row["key"])
         due = max(latest["due"], row["due"] or "")
         move(db, row["key"], Standing(row["standing"]), Event.POSTPONED, now, row["fence"], fence=row["fence"] + AHEAD,
              in_doubt=1, due=due, why=WHY, advice=ADVICE)  # fmt: skip
-
-
-def database_time(db: Transaction) -> str:
-    """Return what time it is by the clock of the database."""
-    return str(db.execute("SELECT database_now(0) AS at").fetchone()["at"])
 
 
 _UNFINISHED = f"""
@@ -87,5 +82,5 @@ ORDER BY key
 
 _PAUSE = """
 INSERT INTO pauses (of, since, why, advice, station)
-SELECT 'retention', :since, :why, :advice, id FROM stations WHERE true ON CONFLICT DO NOTHING
+SELECT 'retention', database_now(0), :why, :advice, id FROM stations WHERE true ON CONFLICT DO NOTHING
 """
