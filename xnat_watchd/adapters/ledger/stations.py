@@ -41,6 +41,7 @@ class Stations:
         self.shared = database.shared  #: whether there may be others
         self.lease = LEASE  #: seconds
         self.me = self._known() if database.station else Station()
+        self._served_before = ""  #: root that the station of this name served when it was last there
 
     def _known(self) -> Station:
         """Return what a command may do its work as: the station of this host, or none of the ledger."""
@@ -66,6 +67,7 @@ class Stations:
             known = self._row_of(db, process)
             row = db.execute(_BEGIN, (process.name, process.version, process.lock, known)).fetchone()
         self.me = replace(self.me, id=row["id"], epoch=row["epoch"])
+        self._served_before = row["root"]
 
     def _row_of(self, db: Transaction, process: StationProcess) -> int:
         """Return the ID of the row of a station that begins; make one if there is none."""
@@ -81,6 +83,10 @@ class Stations:
                 "begins by itself within two minutes.",
             )
         return int(row["id"])
+
+    def counted_root(self) -> str:
+        """Return the root whose counters are shown: until its folder was seen, that of last time."""
+        return self.me.root or self._served_before
 
     def serve(self, root: str) -> None:
         """Send the ZIPs of this root from now on, whichever station took them."""
@@ -134,7 +140,7 @@ _NEW = "INSERT INTO stations (name) VALUES (?) RETURNING id"
 
 _BEGIN = """
 UPDATE stations SET name = ?, version = ?, process = ?, epoch = epoch + 1, seen = database_now(0), gone = NULL
-WHERE id = ? RETURNING id, epoch
+WHERE id = ? RETURNING id, epoch, root
 """
 
 _RENEW = """

@@ -52,7 +52,7 @@ class TotalsView:
             Total(row["of"], row["what"], row["project"], row["count"], row["images"], row["bytes"],
                   datetime.fromisoformat(row["latest"]))
             for row in self._db.rows(
-                "SELECT * FROM totals WHERE root = ? ORDER BY of, what, project", self._stations.me.root
+                "SELECT * FROM totals WHERE root = ? ORDER BY of, what, project", self._stations.counted_root()
             )
         ]  # fmt: skip
 
@@ -60,7 +60,7 @@ class TotalsView:
         """Return by project how long studies took. What took longer than every bound is counted under 0."""
         found: dict[str, ArchiveTimes] = {}
         sql = "SELECT * FROM archive_times WHERE root = ? ORDER BY project, bound"
-        for row in self._db.rows(sql, self._stations.me.root):
+        for row in self._db.rows(sql, self._stations.counted_root()):
             before = found.get(row["project"], ArchiveTimes({}, 0.0))
             counts = {**before.counts, row["bound"]: row["count"]}
             found[row["project"]] = ArchiveTimes(counts, before.seconds + row["seconds"])
