@@ -224,6 +224,18 @@ def test_a_change_waits_for_that_of_another_and_says_so_if_it_lasts(url: str, da
         assert refused.value.passes
 
 
+def test_a_change_that_stands_still_for_too_long_is_ended_and_told(database: PostgresDatabase) -> None:
+    def stand_still() -> None:
+        database.run("SET idle_in_transaction_session_timeout = 20")
+        process = database.rows("SELECT pg_backend_pid() AS id")[0]["id"]
+        cluster().wait_until(f"SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = {process}")  # noqa: S608
+
+    with pytest.raises(LedgerUnusable) as ended:
+        add_and_then(database, stand_still)
+    assert ended.value.passes
+    assert database.rows("SELECT * FROM clutter") == []
+
+
 def test_a_change_that_fails_is_taken_back_as_a_whole(database: PostgresDatabase) -> None:
     with pytest.raises(RuntimeError):
         add_and_then(database, fail)

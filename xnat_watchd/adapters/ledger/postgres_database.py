@@ -223,7 +223,7 @@ class PostgresDatabase(KnownRows):
             raise LedgerUnusable("the ledger's database takes no writes", advice=ASK, passes=True) from error
         except errors.LockNotAvailable as error:
             raise LedgerUnusable("the ledger is held by another program", advice=_WAIT, passes=True) from error
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, errors.IdleInTransactionSessionTimeout) as error:
             raise LedgerUnusable(
                 f"the ledger's database cannot be used ({first_line(error)})", advice=_WAIT, passes=True
             ) from error
