@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -81,15 +81,14 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
 
 def _must_be_usable(ledger: Ledger, work: Path) -> None:
     """Refuse a ledger that takes no writes or was moved away. The root of a missing work folder is looked at later."""
-    try:
+    with ExitStack() as otherwise:
+        otherwise.callback(ledger.close)
         ledger.must_take_writes()
         ledger.moves.must_be_here()
         if ledger.stations.shared:
             with suppress(OSError):
                 ledger.moves.must_be_here(root_id(work))
-    except BaseException:
-        ledger.close()
-        raise
+        otherwise.pop_all()
 
 
 def _refuse_network(ledger: Path) -> None:

@@ -47,11 +47,10 @@ def export_ledger(settings: Settings, path: Path, now: datetime) -> dict[str, in
             file.write(_header(settings, move, now))
             rows = _write(file, ledger.moves.lines())
             file.finish()
-        try:
+        with ExitStack() as otherwise:
+            otherwise.callback(ledger.moves.cancel, now)
             file.publish()
-        except BaseException:
-            ledger.moves.cancel(now)
-            raise
+            otherwise.pop_all()
     return rows
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from xnat_watchd.adapters.files.layout import Folders, owner_of
@@ -33,20 +33,25 @@ def renumbering(folders: Folders) -> Iterator[Renumber]:
                 _name(old, new)
         sync_folder(folders.work)
 
-    try:
-        yield renumber
-    except LedgerUnusable:
-        raise
-    except BaseException:
-        for old, new in named:
-            if old.exists():
-                new.unlink(missing_ok=True)
-            else:
-                new.rename(old)
-        raise
+    with ExitStack() as otherwise:
+        otherwise.callback(_take_back, named)
+        try:
+            yield renumber
+        except LedgerUnusable:
+            otherwise.pop_all()
+            raise
+        otherwise.pop_all()
     for old, _ in named:
         old.unlink(missing_ok=True)
     sync_folder(folders.work)
+
+
+def _take_back(named: Iterable[tuple[Path, Path]]) -> None:
+    for old, new in named:
+        if old.exists():
+            new.unlink(missing_ok=True)
+        else:
+            new.rename(old)
 
 
 def _name(old: Path, new: Path) -> None:

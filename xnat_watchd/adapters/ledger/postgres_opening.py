@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from importlib.resources import files
 
 import psycopg
@@ -25,14 +26,13 @@ def open_postgres(
         database = PostgresDatabase(url, read_only=read_only, patience=patience, station=station)
     except psycopg.Error as error:
         raise Occupied(f"the ledger's database cannot be reached ({first_line(error)})", advice=ASK) from error
-    try:
-        _prepare(database, read_only=read_only, upgrade=upgrade)
-    except psycopg.Error as error:
-        database.close()
-        raise Refusal(f"the ledger cannot be used in its database ({first_line(error)})", advice=ASK) from error
-    except BaseException:
-        database.close()
-        raise
+    with ExitStack() as otherwise:
+        otherwise.callback(database.close)
+        try:
+            _prepare(database, read_only=read_only, upgrade=upgrade)
+        except psycopg.Error as error:
+            raise Refusal(f"the ledger cannot be used in its database ({first_line(error)})", advice=ASK) from error
+        otherwise.pop_all()
     return database
 
 

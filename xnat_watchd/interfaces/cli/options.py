@@ -217,12 +217,11 @@ def opened(where: Location, *, read_only: bool) -> Ledger:
     Raise it, too, before anything is written to a ledger that was moved away: nobody would carry it out.
     """
     ledger = _upgraded(where, read_only=read_only)
-    try:
+    with ExitStack() as otherwise:
+        otherwise.callback(ledger.close)
         if not read_only:
             ledger.moves.must_be_here()
-    except BaseException:
-        ledger.close()
-        raise
+        otherwise.pop_all()
     return ledger
 
 
