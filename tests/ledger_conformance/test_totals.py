@@ -18,7 +18,8 @@ def test_what_a_study_reaches_is_counted_once_for_its_project(recorder: Recorder
     recorder.receive(study("1.2", images=4), project="P2")
     recorder.complete()
     steps = ("received", "uploaded", "archived", "complete")
-    assert counts(recorder) == {(project, step): 1 for project in ("P1", "P2") for step in steps}
+    named = {(project, step): 1 for project in ("P1", "P2") for step in steps[1:]}
+    assert counts(recorder) == named | {("", "received"): 2}
     sent = {(one.project, one.what): (one.images, one.bytes) for one in recorder.ledger.totals.all() if one.images}
     assert sent == {
         ("P1", "uploaded"): (3, 30), ("P1", "archived"): (3, 30),
@@ -54,6 +55,11 @@ def test_what_is_taken_back_together_is_not_counted(recorder: Recorder) -> None:
 
 
 def test_what_becomes_of_zips_is_counted(recorder: Recorder) -> None:
+    recorder.receive(study("1.0"))
+    recorder.complete()
+    recorder.retire()
+    before = counts(recorder, "deliveries")
+    assert before == {("", "taken"): 1, ("P1", "finished"): 1}
     recorder.receive(study("1.1"), sha256="a" * 64)
     recorder.receive(study("1.1"), sha256="a" * 64)
     bad = recorder.ledger.deliveries.expect("bad.zip", "P1", "bad", recorder.now)
@@ -61,7 +67,7 @@ def test_what_becomes_of_zips_is_counted(recorder: Recorder) -> None:
     recorder.complete()
     recorder.retire()
     assert counts(recorder, "deliveries") == {
-        ("P1", "taken"): 1, ("P1", "duplicate"): 1, ("P1", "rejected"): 1, ("P1", "finished"): 1,
+        ("", "taken"): 1, ("P1", "taken"): 1, ("P1", "duplicate"): 1, ("P1", "rejected"): 1, ("P1", "finished"): 2,
     }  # fmt: skip
 
 
@@ -72,6 +78,17 @@ def test_a_project_is_confirmed_by_the_first_study_that_xnat_takes(recorder: Rec
     item = recorder.take()
     recorder.upload(item)
     assert confirmed(recorder.ledger.totals.all()) == {item.project}
+
+
+def test_no_count_goes_back_when_a_project_is_confirmed(recorder: Recorder) -> None:
+    recorder.receive(study("1.1"))
+    recorder.receive(study("1.2"), project="Quoll_Zenobia")
+    before = counts(recorder)
+    assert before == {("", "received"): 2}
+    recorder.upload(recorder.take())
+    assert counts(recorder) == before | {("P1", "uploaded"): 1}
+    recorder.receive(study("1.3"))
+    assert counts(recorder) == before | {("P1", "uploaded"): 1, ("P1", "received"): 1}
 
 
 def test_a_project_is_confirmed_once_xnat_has_taken_a_study_into_it(recorder: Recorder) -> None:

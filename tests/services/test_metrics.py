@@ -21,6 +21,7 @@ from tests.promtool import promtool
 from tests.services.desk import Desk, scan
 from tests.station import Notes, Station, zipped
 from xnat_watchd.adapters.ledger.totals import BOUNDS
+from xnat_watchd.core.concealing import CONCEALED
 from xnat_watchd.daemon.metrics_export import EVERY, MetricsExport
 from xnat_watchd.operator.metrics import METRICS, LedgerTotals, MetricKind, exposition
 from xnat_watchd.operator.status import Snapshot, take_snapshot, without_names
@@ -96,7 +97,7 @@ def test_what_has_happened_is_counted_once_and_a_restart_resets_nothing(desk: De
     station.drop("scan.zip", scan(1, images=3))
     station.run()
     once = samples(text_of(station))
-    assert once["studies_reached_total{progress=received,project=P1}"] == 1
+    assert once["studies_reached_total{progress=received,project=}"] == 1  # XNAT had none of P1 yet
     assert once["studies_reached_total{progress=archived,project=P1}"] == 1
     assert once["studies_reached_total{progress=complete,project=P1}"] == 1
     assert once["archived_images_total{project=P1}"] == 3
@@ -109,6 +110,7 @@ def test_what_has_happened_is_counted_once_and_a_restart_resets_nothing(desk: De
     again.drop("same.zip", scan(1, images=3))
     again.run()
     more = samples(text_of(again))
+    assert more["studies_reached_total{progress=received,project=P1}"] == 2
     assert more["studies_reached_total{progress=archived,project=P1}"] == 3
     assert more["archived_images_total{project=P1}"] == 5  # of the same again nothing is sent
     assert more["delivery_events_total{event=duplicate,project=P1}"] == 1
@@ -118,8 +120,10 @@ def test_what_has_happened_is_counted_once_and_a_restart_resets_nothing(desk: De
 def test_what_is_held_and_skipped_is_counted_and_needs_somebody_meanwhile(desk: Desk) -> None:
     station = desk.station()
     station.drop("scan.zip", scan(1))
-    station.drop("bad.zip", BAD)
     station.run()
+    station.drop("bad.zip", BAD)
+    station.take_in()
+    station.work()
     now = samples(text_of(station))
     assert now["needs_attention{kind=studies,scope=P1}"] == 1
     assert now["needs_attention{kind=disk,scope=}"] == 0
@@ -132,6 +136,20 @@ def test_what_is_held_and_skipped_is_counted_and_needs_somebody_meanwhile(desk: 
     assert later["study_events_total{event=skipped,project=P1}"] == 1
     assert later["study_events_total{event=held,project=P1}"] == 1
     assert later["needs_attention{kind=studies,scope=}"] == 0
+
+
+def test_no_counter_goes_back_when_xnat_takes_the_first_study_of_a_project(desk: Desk) -> None:
+    station = desk.station(project="")
+    station.drop("P1/1.zip", scan(1))
+    station.start()
+    station.take_in()
+    before = samples(text_of(station))
+    assert before["delivery_events_total{event=taken,project=}"] == 1
+    station.work()
+    after = samples(text_of(station))
+    assert after["studies_reached_total{progress=archived,project=P1}"] == 1
+    counted = {name: value for name, value in before.items() if "_total{" in name or "_seconds_" in name}
+    assert {name: after.get(name) for name in counted} == counted  # each event once, under the name of its time
 
 
 def test_how_long_it_took_from_arrival_to_archive_is_a_histogram(desk: Desk) -> None:
@@ -175,9 +193,10 @@ def test_the_gates_pauses_and_the_service_itself_are_told(desk: Desk) -> None:
     station.drop("scan.zip", scan(1))
     station.run()
     until = "2026-01-01T00:00:00+00:00"
+    shut = {"open": False, "login": False, "why": "w", "advice": "a", "until": until}
     wrong = {
         "gate": {"open": False, "login": True, "why": "refused", "advice": "Log in.", "until": until},
-        "projects_shut": {"P1": {"open": False, "login": False, "why": "w", "advice": "a", "until": until}},
+        "projects_shut": {"P1": shut, CONCEALED: shut},
         "paused": [{"of": "work", "since": "", "why": "", "advice": ""}],
         "daemon": {"running": False, "rate": 2_000_000, "settling": 4, "heard": until, "uploads": [{}, {}]},
         "age": 30,
@@ -186,6 +205,7 @@ def test_the_gates_pauses_and_the_service_itself_are_told(desk: Desk) -> None:
     told = samples(text_of(station, {**snapshot_of(station), **wrong}))
     expected = {
         "up{}": 0, "server_gate_open{}": 0, "login_accepted{}": 0, "project_gate_open{project=P1}": 0,
+        "project_gate_open{project=}": 0,
         "paused{of=work}": 1, "paused{of=retention}": 0, "upload_bytes_per_second{}": 2_000_000,
         "settling_files{}": 4, "uploads{}": 2, "share_rows{state=shared}": 3, "needs_attention{kind=login,scope=}": 1,
         "snapshot_timestamp_seconds{}": station.time.now().timestamp() - 30,
@@ -208,7 +228,7 @@ def test_no_name_of_a_patient_file_or_unknown_folder_is_ever_told(desk: Desk) ->
     text = text_of(station)
     assert not [name for name in (*CANARIES, FOLDER, ".zip", ".csv") if name.lower() in text.lower()]
     told = samples(text)
-    assert told["delivery_events_total{event=taken,project=P1}"] == 1
+    assert told["delivery_events_total{event=finished,project=P1}"] == 1
     assert told["delivery_events_total{event=taken,project=}"] >= 1
     assert told["needs_attention{kind=studies,scope=}"] >= 1
 

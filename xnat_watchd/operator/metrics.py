@@ -1,7 +1,8 @@
 """Metrics for Prometheus: how things are, by the status without names, and what has happened, by the ledger.
 
 Every metric stands in `METRICS`. A project is named only where XNAT has taken a study into it: any other name comes
-from a folder that somebody made, and may be a patient's. Such projects are counted together, under an empty name.
+from a folder that somebody made, and may be a patient's. What happens to such projects is counted together, under an
+empty name, and stays there when XNAT has taken a study: a counter never goes back.
 """
 
 from __future__ import annotations
@@ -228,16 +229,14 @@ class ServiceCollector(Collector):
     ) -> Values:
         found: Counter[Labels] = Counter()
         for one in totals:
-            found[self._known(one.project), *labels(one)] += amount(one)
+            found[one.project, *labels(one)] += amount(one)
         return found
 
     def _archive_times(self, definition: MetricDefinition) -> Metric:
         family = HistogramMetricFamily(f"{PREFIX}{definition.name}", definition.meaning, labels=definition.labels)
-        for project in sorted({self._known(name) for name in self._times}):
-            times = [one for name, one in self._times.items() if self._known(name) == project]
-            buckets = [(str(float(bound)), float(sum(_up_to(bound, one) for one in times))) for bound in BOUNDS]
-            every = ("+Inf", float(sum(one.count for one in times)))
-            family.add_metric([project], [*buckets, every], sum(one.seconds for one in times))
+        for project, times in sorted(self._times.items()):
+            buckets = [(str(float(bound)), float(_up_to(bound, times))) for bound in BOUNDS]
+            family.add_metric([project], [*buckets, ("+Inf", float(times.count))], times.seconds)
         return family
 
     def _known(self, project: str) -> str:

@@ -161,6 +161,18 @@ def test_what_happened_before_an_upgrade_is_counted(path: Path) -> None:
         )
 
 
+def test_what_happened_before_an_upgrade_is_counted_without_the_names_of_unknown_projects(path: Path) -> None:
+    of_version_1(path)
+    with raw(path) as db:
+        new = "SELECT delivery FROM studies WHERE progress = 'received'"
+        db.execute(f"UPDATE deliveries SET project = 'Quoll_Zenobia' WHERE id IN ({new})")  # noqa: S608
+        db.execute("UPDATE studies SET project = 'Quoll_Zenobia' WHERE progress = 'received'")
+    made(path)
+    with raw(path) as db:
+        named = {*db.execute("SELECT of, project FROM totals")}
+    assert named == {(of, project) for of in ("deliveries", "studies") for project in ("", "P1")}
+
+
 def test_an_upgraded_ledger_is_worked_on_where_it_stood(tmp_path: Path) -> None:
     of_version_1(tmp_path / "ledger.sqlite")
     time = Time()

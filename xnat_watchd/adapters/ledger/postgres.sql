@@ -416,6 +416,7 @@ CREATE TABLE totals (
   latest  TEXT COLLATE "C" NOT NULL,
   PRIMARY KEY (root, of, what, project)
 );
+CREATE INDEX totals_of_project ON totals (project);
 CREATE TABLE archive_times (
   root    TEXT COLLATE "C" NOT NULL,
   project TEXT COLLATE "C" NOT NULL,
@@ -494,10 +495,15 @@ END $$;
 CREATE TRIGGER delivery_changes AFTER INSERT OR UPDATE OF state, size ON deliveries
   FOR EACH ROW EXECUTE FUNCTION count_delivery();
 
+-- the name under which is counted what happens now
+CREATE FUNCTION counted_as(project TEXT) RETURNS TEXT LANGUAGE sql STABLE AS $$
+  SELECT CASE WHEN EXISTS (SELECT 1 FROM totals t WHERE t.project = $1) THEN $1 ELSE '' END
+$$;
+
 CREATE FUNCTION count_study() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   IF TG_OP = 'INSERT' THEN
     INSERT INTO totals AS t (root, of, what, project, count, latest)
-    VALUES (NEW.root, 'studies', NEW.progress, NEW.project, 1, NEW.changed)
+    VALUES (NEW.root, 'studies', NEW.progress, counted_as(NEW.project), 1, NEW.changed)
     ON CONFLICT (root, of, what, project) DO UPDATE SET count = t.count + 1, latest = excluded.latest;
   ELSIF (NEW.progress, NEW.standing) = (OLD.progress, OLD.standing) THEN
     RETURN NULL;
@@ -537,7 +543,8 @@ CREATE TRIGGER progress_is_counted AFTER UPDATE OF progress ON studies FOR EACH 
 
 CREATE FUNCTION count_event() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   INSERT INTO totals AS t (root, of, what, project, count, latest)
-  SELECT root, CASE WHEN NEW.study IS NULL THEN 'deliveries' ELSE 'studies' END, NEW.event, project, 1, NEW.at
+  SELECT root, CASE WHEN NEW.study IS NULL THEN 'deliveries' ELSE 'studies' END, NEW.event, counted_as(project), 1,
+         NEW.at
   FROM deliveries WHERE id = NEW.delivery
   ON CONFLICT (root, of, what, project) DO UPDATE SET count = t.count + 1, latest = excluded.latest;
   RETURN NULL;

@@ -493,17 +493,20 @@ CREATE TABLE messages (
 CREATE INDEX messages_due ON messages (due) WHERE due IS NOT NULL;
 
 -- how often each thing has happened: counted when it happens, since metrics must not count all that ever came
+-- A project is named from the first study on that XNAT takes into it; what was counted before stays without a name, since
+-- a counter must not go back.
 CREATE TABLE totals (
   root    TEXT NOT NULL,
   of      TEXT NOT NULL CHECK (of IN ('deliveries', 'studies')),
   what    TEXT NOT NULL,                       -- an event, or the progress that was reached
-  project TEXT NOT NULL,
+  project TEXT NOT NULL,                       -- empty: XNAT had taken no study into it when this happened
   count   INTEGER NOT NULL,
   images  INTEGER NOT NULL DEFAULT 0,          -- that were sent, of the studies that were uploaded or archived
   bytes   INTEGER NOT NULL DEFAULT 0,          -- of these images, unpacked
   latest  TEXT NOT NULL,                       -- when it happened last
   PRIMARY KEY (root, of, what, project)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX totals_of_project ON totals (project);
 -- how long it took from the arrival of a ZIP until XNAT's archive held the images of a study
 CREATE TABLE archive_times (
   root    TEXT NOT NULL,
@@ -515,7 +518,8 @@ CREATE TABLE archive_times (
 ) STRICT, WITHOUT ROWID;
 CREATE TRIGGER study_is_counted AFTER INSERT ON studies BEGIN
   INSERT INTO totals (root, of, what, project, count, latest)
-  VALUES (NEW.root, 'studies', NEW.progress, NEW.project, 1, NEW.changed)
+  VALUES (NEW.root, 'studies', NEW.progress,
+          iif(EXISTS (SELECT 1 FROM totals WHERE project = NEW.project), NEW.project, ''), 1, NEW.changed)
   ON CONFLICT DO UPDATE SET count = count + 1, latest = excluded.latest;
 END;
 CREATE TRIGGER progress_is_counted AFTER UPDATE OF progress ON studies
@@ -543,7 +547,8 @@ CREATE TRIGGER event_is_counted AFTER INSERT ON events
            NEW.event IN ('held', 'skipped', 'postponed', 'returned', 'recovered', 'resent'))
 BEGIN
   INSERT INTO totals (root, of, what, project, count, latest)
-  SELECT root, iif(NEW.study IS NULL, 'deliveries', 'studies'), NEW.event, project, 1, NEW.at
-  FROM deliveries WHERE id = NEW.delivery
+  SELECT root, iif(NEW.study IS NULL, 'deliveries', 'studies'), NEW.event,
+         iif(EXISTS (SELECT 1 FROM totals t WHERE t.project = d.project), d.project, ''), 1, NEW.at
+  FROM deliveries d WHERE id = NEW.delivery
   ON CONFLICT DO UPDATE SET count = count + 1, latest = excluded.latest;
 END;

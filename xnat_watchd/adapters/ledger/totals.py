@@ -8,7 +8,6 @@ from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import Database
 from xnat_watchd.adapters.ledger.stations import Stations
-from xnat_watchd.core.states import Progress
 
 BOUNDS = (60, 300, 900, 3600, 14400, 86400)
 """Seconds: the bounds by which the schema counts how long studies took to XNAT's archive."""
@@ -20,7 +19,7 @@ class Total:
 
     of: str  #: deliveries, or studies
     what: str  #: an event, or the progress that was reached
-    project: str  #: as the folder of the ZIP says; XNAT may know no such project
+    project: str  #: empty: XNAT had taken no study into it when this happened
     count: int
     images: int
     bytes: int
@@ -69,7 +68,4 @@ class TotalsView:
 
 def confirmed(totals: Iterable[Total]) -> frozenset[str]:
     """Return the projects into which XNAT has taken a study. Any other name is only that of a folder."""
-    return frozenset(one.project for one in totals if one.of == "studies" and one.what in _TAKEN_BY_XNAT)
-
-
-_TAKEN_BY_XNAT = frozenset(Progress) - {Progress.RECEIVED}
+    return frozenset(one.project for one in totals if one.project)

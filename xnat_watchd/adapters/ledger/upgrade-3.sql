@@ -310,17 +310,20 @@ CREATE TABLE moves (
 CREATE UNIQUE INDEX one_open_move ON moves (root) WHERE way = 'away' AND ended IS NULL;
 
 -- how often each thing has happened: counted when it happens, since metrics must not count all that ever came
+-- A project is named from the first study on that XNAT takes into it; what was counted before stays without a name, since
+-- a counter must not go back.
 CREATE TABLE totals (
   root    TEXT NOT NULL,
   of      TEXT NOT NULL CHECK (of IN ('deliveries', 'studies')),
   what    TEXT NOT NULL,                       -- an event, or the progress that was reached
-  project TEXT NOT NULL,
+  project TEXT NOT NULL,                       -- empty: XNAT had taken no study into it when this happened
   count   INTEGER NOT NULL,
   images  INTEGER NOT NULL DEFAULT 0,          -- that were sent, of the studies that were uploaded or archived
   bytes   INTEGER NOT NULL DEFAULT 0,          -- of these images, unpacked
   latest  TEXT NOT NULL,                       -- when it happened last
   PRIMARY KEY (root, of, what, project)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX totals_of_project ON totals (project);
 -- how long it took from the arrival of a ZIP until XNAT's archive held the images of a study
 CREATE TABLE archive_times (
   root    TEXT NOT NULL,
@@ -330,23 +333,27 @@ CREATE TABLE archive_times (
   seconds REAL NOT NULL,                       -- of all of them together
   PRIMARY KEY (root, project, bound)
 ) STRICT, WITHOUT ROWID;
+WITH confirmed AS (SELECT DISTINCT project FROM studies WHERE progress <> 'received')
 INSERT INTO totals (root, of, what, project, count, images, bytes, latest)
-SELECT '', 'studies', p.value, s.project, count(*), sum(iif(p.value IN ('uploaded', 'archived'), n.images, 0)),
+SELECT '', 'studies', p.value, coalesce(c.project, ''), count(*), sum(iif(p.value IN ('uploaded', 'archived'), n.images, 0)),
        sum(iif(p.value IN ('uploaded', 'archived'), n.bytes, 0)), max(s.changed)
 FROM json_each('["received", "uploaded", "archived", "complete"]') p
 JOIN studies s ON instr('received uploaded archived complete', p.value) <= instr('received uploaded archived complete', s.progress)
 JOIN (SELECT key, count(i.sop_uid) AS images, coalesce(sum(i.size), 0) AS bytes
       FROM studies LEFT JOIN instances i ON i.study = key AND i.place IS NOT NULL GROUP BY key) n ON n.key = s.key
-GROUP BY p.value, s.project;
+LEFT JOIN confirmed c ON c.project = s.project
+GROUP BY p.value, c.project;
+WITH confirmed AS (SELECT DISTINCT project FROM studies WHERE progress <> 'received')
 INSERT INTO totals (root, of, what, project, count, latest)
-SELECT '', iif(e.study IS NULL, 'deliveries', 'studies'), e.event, d.project, count(*), max(e.at)
-FROM events e JOIN deliveries d ON d.id = e.delivery
+SELECT '', iif(e.study IS NULL, 'deliveries', 'studies'), e.event, coalesce(c.project, ''), count(*), max(e.at)
+FROM events e JOIN deliveries d ON d.id = e.delivery LEFT JOIN confirmed c ON c.project = d.project
 WHERE iif(e.study IS NULL, e.event IN ('taken', 'rejected', 'duplicate', 'finished', 'withdrawn', 'deleted'),
           e.event IN ('held', 'skipped', 'postponed', 'returned', 'recovered', 'resent'))
-GROUP BY 2, e.event, d.project;
+GROUP BY 2, e.event, c.project;
 CREATE TRIGGER study_is_counted AFTER INSERT ON studies BEGIN
   INSERT INTO totals (root, of, what, project, count, latest)
-  VALUES (NEW.root, 'studies', NEW.progress, NEW.project, 1, NEW.changed)
+  VALUES (NEW.root, 'studies', NEW.progress,
+          iif(EXISTS (SELECT 1 FROM totals WHERE project = NEW.project), NEW.project, ''), 1, NEW.changed)
   ON CONFLICT DO UPDATE SET count = count + 1, latest = excluded.latest;
 END;
 CREATE TRIGGER progress_is_counted AFTER UPDATE OF progress ON studies
@@ -374,8 +381,9 @@ CREATE TRIGGER event_is_counted AFTER INSERT ON events
            NEW.event IN ('held', 'skipped', 'postponed', 'returned', 'recovered', 'resent'))
 BEGIN
   INSERT INTO totals (root, of, what, project, count, latest)
-  SELECT root, iif(NEW.study IS NULL, 'deliveries', 'studies'), NEW.event, project, 1, NEW.at
-  FROM deliveries WHERE id = NEW.delivery
+  SELECT root, iif(NEW.study IS NULL, 'deliveries', 'studies'), NEW.event,
+         iif(EXISTS (SELECT 1 FROM totals t WHERE t.project = d.project), d.project, ''), 1, NEW.at
+  FROM deliveries d WHERE id = NEW.delivery
   ON CONFLICT DO UPDATE SET count = count + 1, latest = excluded.latest;
 END;
 CREATE TABLE import_starts (
