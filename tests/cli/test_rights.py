@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import xnat_watchd
 
 from xnat_watchd.interfaces.cli.rights import become_owner, login_name
 
@@ -63,3 +66,23 @@ def test_what_a_user_who_is_not_root_says_of_themselves_counts_for_nothing(monke
     monkeypatch.setattr("os.getuid", lambda: nobody)
     monkeypatch.setenv("SUDO_USER", "root")
     assert login_name() == "nobody"
+
+
+@ROOT_ONLY
+def test_a_program_that_the_owner_cannot_read_is_said_in_a_sentence(tmp_path: Path) -> None:
+    other = pwd.getpwnam("nobody")
+    hidden, state = tmp_path / "hidden", tmp_path / "state"
+    shutil.copytree(Path(xnat_watchd.__file__).parent, hidden / "xnat_watchd")
+    hidden.chmod(0o700)
+    state.mkdir()
+    os.chown(state, other.pw_uid, other.pw_gid)
+    config = tmp_path / "config.toml"
+    config.write_text(f'[xnat]\nserver = "http://127.0.0.1:9"\n[folders]\nroot = "{state}"\n', "utf-8")
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-m", "xnat_watchd", "--config", str(config), "status"],
+        capture_output=True, text=True, check=False, cwd=hidden, env={**os.environ, "PYTHONPATH": str(hidden)},
+    )  # fmt: skip
+    assert done.returncode == os.EX_CONFIG
+    assert "nobody, to whom the folder of the ledger belongs, cannot read this program" in done.stderr
+    assert "Install it where every user can read it" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -17,7 +17,8 @@ def become_owner(folder: Path) -> str:
 
     On the way from `/` to the folder, the first one that is not root's decides. Its owner could lead root elsewhere by
     a link, and could not use files that root made there. If the folder does not exist, the way ends at the last one
-    that does. Raise `Refusal` if root would work in a folder whose content others may exchange.
+    that does. Raise `Refusal` if root would work in a folder whose content others may exchange, or if that user cannot
+    read the program: Python imports its modules only where they are used.
     """
     if os.geteuid() == 0:
         for path, seen in _folders_on_the_way(folder.absolute(), LINKS):
@@ -70,7 +71,19 @@ def _become(uid: int, gid: int) -> None:
         os.initgroups(owner.pw_name, gid)
         os.environ["HOME"] = owner.pw_dir
     os.setgid(gid)
+    _must_read_the_program(uid)
     os.setuid(uid)
+
+
+def _must_read_the_program(uid: int) -> None:
+    os.seteuid(uid)  # and back: what says the sentence may be a module that this user cannot read
+    can = os.access(__file__, os.R_OK, effective_ids=True)
+    os.seteuid(0)
+    if not can:
+        raise Refusal(
+            f"{_name(uid)}, to whom the folder of the ledger belongs, cannot read this program",
+            advice="Install it where every user can read it, for example below /opt.",
+        )
 
 
 def _is_user(name: str) -> bool:
