@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import xnat_watchd
-
 from xnat_watchd.interfaces.cli.rights import become_owner, login_name
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to leave")

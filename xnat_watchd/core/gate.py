@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from xnat_watchd.core.errors import AuthRefused, Transient, Unavailable, WatchdError
 
@@ -65,12 +65,21 @@ class Gate:
         """Return the gate after a probe was answered: open for one study."""
         return replace(self, until=None, trial=True)
 
+    def with_login(self, login: Gate) -> Gate:
+        """Return the server's gate for who logs in by a name; `login` is what is known of that name.
+
+        What shuts it longer counts. Refusals are always those of the name.
+        """
+        longer = max(self, login, key=lambda gate: (gate.until or _EVER, gate.trial))
+        return replace(longer, refusals=login.refusals)
+
     def passed(self) -> Gate:
         """Return the gate after a study succeeded: open for all."""
         return Gate(refusals=self.refusals)
 
 
 OPEN = Gate()
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ def are_idle(ledger: Ledger, studies: Iterable[Mapping[str, Any]], now: datetime
     `studies` are rows of the ledger's `found.standings`.
     """
     if ledger.pauses.lasts(Activity.WORK):
-        return not ledger.studies.any_busy()
+        return not ledger.studies.any_busy_here()
     gates = ledger.gates.all()
     shut = {scope for scope, gate in gates.items() if is_shut_for_long(gate, now)}
     return all(_is_idle(study, shut, text(now + ONCE_WAITS)) for study in studies)

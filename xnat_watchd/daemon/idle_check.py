@@ -48,7 +48,7 @@ class IdleCheck:
     def _is_at_work(self) -> bool:
         now, gates = self.clock.now(), self.ledger.gates.all()
         due = self.ledger.studies.next_due(now, [scope for scope, gate in gates.items() if gate.shut])
-        return self.ledger.studies.any_busy() or (due is not None and due <= now)
+        return self.ledger.studies.any_busy_here() or (due is not None and due <= now)
 
 
 def _problem(project: str) -> dict[str, object]:

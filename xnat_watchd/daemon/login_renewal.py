@@ -101,6 +101,7 @@ class LoginRenewal:
             self._log.warning("login.not_renewed", reason=str(error))
             return
         if replaced:
+            self._ledger.stations.log_in_as(fresh.user)
             self._log.info("login.renewed")
         with suppress(WatchdError):  # it ends by itself
             self._site.give_back(current if replaced else fresh)
@@ -134,6 +135,8 @@ class LoginRenewal:
 
     def _set_gate(self) -> bool:
         """Let a new login be tried at once; keep the gate shut while there is no login."""
+        if self._current is not None:
+            self._ledger.stations.log_in_as(self._current.user)
         gate, now = self._ledger.gates.get(), self._site.clock.now()
         if self._current is None:
             if gate.until is None or not gate.login or gate.probe_due(now + timedelta(minutes=1)):

@@ -38,7 +38,7 @@ def carry(settings: Settings, credential: Credential, log: Log, keys: Collection
         stack.callback(daemon.ledger.close)
         stack.callback(daemon.claims.close)
         daemon.claims.claim(daemon.folders.work)
-        enrollment = enrolled(daemon, lock)
+        enrollment = enrolled(daemon, lock, credential)
         stack.callback(enrollment.end)
         if daemon.ledger.stations.shared:
             daemon.ledger.stations.serve(root_id(daemon.folders.work))

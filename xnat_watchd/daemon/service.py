@@ -67,7 +67,7 @@ def run(
         last: list[Snapshot] = []
         stack.callback(lambda: last.append(daemon.take_snapshot()))  # after all threads have given their studies back
         stack.enter_context(blocked_signals())
-        enrollment = enrolled(daemon, lock)
+        enrollment = enrolled(daemon, lock, credential)
         stack.callback(enrollment.end)
         login = _login_renewal(daemon, credential, environ)
         monitor = _monitor(daemon, environ)
@@ -156,8 +156,8 @@ def _wake(threads: Mapping[str, Loop]) -> None:
         thread.wake_up.set()
 
 
-def enrolled(daemon: Daemon, lock: Lock) -> Enrollment:
-    """Return this station once it is one of the ledger's. `Occupied` if another process is it."""
+def enrolled(daemon: Daemon, lock: Lock, credential: Credential) -> Enrollment:
+    """Return this station once it is one of the ledger's, with its login. `Occupied` if another process is it."""
     name = daemon.settings.ledger.station or station_name()
     enrollment = Enrollment(
         ledger=daemon.ledger,
@@ -171,6 +171,7 @@ def enrolled(daemon: Daemon, lock: Lock) -> Enrollment:
         follow=daemon.clock.follow,
     )
     enrollment.begin()
+    daemon.ledger.stations.log_in_as(credential.user)
     return enrollment
 
 

@@ -205,7 +205,7 @@ class Daemon:
         nothing_due = self.paused() or due is None or due > now + ONCE_WAITS or shut_for_long or "work" in self.missing
         settled = self.next_sweep is None and not self.intake.settling
         shared = self.paused() or shut_for_long or self._sharing_is_idle()
-        return settled and nothing_due and shared and not self.ledger.studies.any_busy()
+        return settled and nothing_due and shared and not self.ledger.studies.any_busy_here()
 
     def _sharing_is_idle(self) -> bool:
         return "shares" in self.missing or self.sharing.is_idle(ONCE_WAITS)

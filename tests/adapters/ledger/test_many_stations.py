@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from threading import RLock
 
 import pytest
 
 from tests.ledger_conformance.engines import PATIENCE, Recorder, study
-from tests.station import Notes, Time
 from tests.stations import SharedLedger
 from xnat_watchd.adapters.files.disk import MARK
 from xnat_watchd.adapters.files.folder_marks import FolderMarks
@@ -21,36 +17,11 @@ from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.adapters.ledger.postgres_opening import open_postgres
 from xnat_watchd.core.delivery import ZipContents
-from xnat_watchd.core.errors import Occupied, Permanent, Refusal, Unavailable
-from xnat_watchd.core.gate import Gate
+from xnat_watchd.core.errors import Occupied, Permanent, Refusal
 from xnat_watchd.core.incidents import Incident, IncidentKey, IncidentKind
 from xnat_watchd.core.sharing.row_state import RowState
 from xnat_watchd.core.sharing.state import RowResult
 from xnat_watchd.core.sharing.table import Table, read
-from xnat_watchd.studies.steps.gates import XnatGates
-
-
-@pytest.fixture
-def shared(tmp_path: Path) -> Iterator[SharedLedger]:
-    """Yield a ledger that several stations share, as the station ct-1."""
-    made = SharedLedger(tmp_path)
-    made.be("ct-1")
-    yield made
-    made.recorder.ledger.close()
-
-
-@pytest.fixture
-def ct(shared: SharedLedger) -> Recorder:
-    """Return who records at ct-1."""
-    return shared.recorder
-
-
-@pytest.fixture
-def mr(shared: SharedLedger) -> Iterator[Recorder]:
-    """Yield who records at mr-2."""
-    other = SharedLedger(shared.folder)
-    yield other.be("mr-2")
-    other.recorder.ledger.close()
 
 
 def gone(shared: SharedLedger, name: str) -> None:
@@ -279,66 +250,7 @@ def test_a_duplicate_is_known_when_its_original_was_written_to_elsewhere(ct: Rec
     assert mr.ledger.overwrites.copies_of_others() == []
 
 
-# -- XNAT in trouble, and the share tables -----------------------------------------------------------------
-
-
-@dataclass
-class Prober:
-    """What asks XNAT whether it works; it counts how often."""
-
-    asked: int = 0
-    meanwhile: Callable[[], object] = bool
-
-    def probe(self) -> None:
-        self.asked += 1
-        self.meanwhile()
-
-
-def gates_of(one: Recorder, prober: Prober, time: Time) -> XnatGates:
-    """Return the gates as a worker of this station uses them."""
-    return XnatGates(
-        ledger=one.ledger, prober=prober, clock=time, log=Notes(), chance=lambda: 0.0, lock=RLock(), refusal=None
-    )
-
-
-def test_one_station_asks_for_all_whether_a_server_that_was_down_works(ct: Recorder, mr: Recorder) -> None:
-    time, probers = Time(), (Prober(), Prober())
-    gates = [gates_of(one, prober, time) for one, prober in zip((ct, mr), probers, strict=True)]
-    gates[0].shut(Unavailable("XNAT cannot be reached"))
-    time.pass_(minutes=5)
-    others = list[bool]()
-    probers[0].meanwhile = lambda: others.append(gates[1].is_open())
-    assert gates[0].is_open()
-    assert others == [False]
-    assert gates[1].is_open()
-    assert [one.asked for one in probers] == [1, 0]
-
-
-def test_another_station_asks_where_the_one_that_was_to_ask_has_died(ct: Recorder, mr: Recorder) -> None:
-    time, prober = Time(), Prober()
-    gates = gates_of(mr, prober, time)
-    gates.shut(Unavailable("XNAT cannot be reached"))
-    shut = gates.now().of()
-    time.pass_(minutes=5)
-    assert ct.ledger.gates.may_probe("", shut, time.now())
-    assert not mr.ledger.gates.may_probe("", shut, time.now())
-    assert not gates.is_open()
-    time.pass_(minutes=2)
-    assert gates.is_open()
-    assert prober.asked == 1
-
-
-def test_of_all_stations_one_study_finds_out_what_a_project_does(ct: Recorder, mr: Recorder) -> None:
-    time = Time()
-    gates = [gates_of(one, Prober(), time) for one in (ct, mr)]
-    ct.ledger.gates.set("P1", Gate(trial=True))
-    ct.receive()
-    mr.receive(sha256="b" * 64)
-    found = [one.restrictions() for one in gates]
-    assert found[1] is not None
-    assert gates[1].is_alone_on_trial(found[1])
-    ct.take()
-    assert not gates[1].is_alone_on_trial(found[1])
+# -- the share tables ---------------------------------------------------------------------------------------
 
 
 def test_one_station_at_a_time_applies_share_tables(shared: SharedLedger, ct: Recorder, mr: Recorder) -> None:

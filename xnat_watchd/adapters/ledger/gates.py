@@ -1,4 +1,8 @@
-"""The gates. They are kept so that a restart does not try a locked account again."""
+"""The gates. They are kept so that a restart does not try a locked account again.
+
+Where several stations share the ledger, a refused login shuts the server's gate for those that log in by the same name.
+All else is so for all of them: that XNAT does not answer, or what a project is in trouble with.
+"""
 
 from __future__ import annotations
 
@@ -30,23 +34,42 @@ class Gates:
 
     def now(self) -> AllGates:
         """Return all gates as they are, and whether the work is paused, by one question."""
-        rows = self._db.rows(_NOW, self._stations.me.id)
-        return AllGates(bool(rows[0]["paused"]), {row["scope"]: _gate(row) for row in rows if row["scope"] is not None})
+        mine = self._stations.me
+        rows = self._db.rows(_NOW, mine.id, mine.account)
+        found = {row["scope"]: _gate(row) for row in rows if row["account"] == ""}
+        for row in rows:
+            if row["account"]:
+                found[""] = found.get("", OPEN).with_login(_gate(row))
+        return AllGates(bool(rows[0]["paused"]), found)
 
     def count_refusal(self, now: datetime) -> None:
         """Record that XNAT refused credentials to another program on this machine. The server's gate stays as it is."""
         with self._db.change() as db:
-            _set(db, "", self.get().refused(now))
+            self._count(db, self.get().refused(now).refusals)
 
     def forget_refusals(self) -> None:
         """Record that XNAT accepted credentials of this machine: earlier refusals do not count any more."""
         with self._db.change() as db:
-            _set(db, "", replace(self.get(), refusals=()))
+            self._count(db, ())
 
     def set(self, scope: str, gate: Gate) -> None:
-        """Store a gate."""
+        """Store a gate. A refused login, after an answer at last, leaves the server's gate on trial for who logs in."""
+        account = self._stations.me.account
         with self._db.change() as db:
-            _set(db, scope, gate)
+            if scope or not account:
+                _set(db, scope, gate)
+            elif gate.login:
+                _set(db, "", gate, account)
+                db.execute(_ANSWERS)
+            else:
+                _set(db, "", replace(gate, refusals=()))
+                if not gate.shut and not gate.trial:
+                    _set(db, "", Gate(refusals=gate.refusals), account)
+
+    def _count(self, db: Transaction, refusals: tuple[datetime, ...]) -> None:
+        account = self._stations.me.account
+        row = db.execute("SELECT * FROM gates WHERE scope = '' AND account = ?", (account,)).fetchone()
+        _set(db, "", replace(_gate(row) if row else OPEN, refusals=refusals), account)
 
     def may_probe(self, scope: str, gate: Gate, now: datetime) -> bool:
         """Return whether this station is to ask XNAT whether a gate opens. Meanwhile it stays shut for all others."""
@@ -54,8 +77,8 @@ class Gates:
             return True
         with self._db.change() as db:
             done = db.execute(
-                "UPDATE gates SET until = ? WHERE scope = ? AND until = ?",
-                (text(now + PROBING), scope, text(gate.until)),
+                "UPDATE gates SET until = ? WHERE scope = ? AND until = ? AND account IN ('', ?)",
+                (text(now + PROBING), scope, text(gate.until), self._stations.me.account),
             )
             return done.rowcount > 0
 
@@ -67,7 +90,7 @@ class Gates:
 
 _NOW = """
 SELECT g.*, EXISTS (SELECT 1 FROM pauses WHERE of = 'work' AND until IS NULL AND station = ?) AS paused
-FROM (SELECT 1 AS n) one LEFT JOIN gates g ON one.n = 1
+FROM (SELECT 1 AS n) one LEFT JOIN gates g ON g.account IN ('', ?)
 """
 """A row for each gate; one without a scope where there is no gate."""
 
@@ -80,15 +103,18 @@ def _gate(row: Row) -> Gate:
     )  # fmt: skip
 
 
-def _set(db: Transaction, scope: str, gate: Gate) -> None:
+_ANSWERS = "UPDATE gates SET until = NULL, trial = 1 WHERE scope = '' AND account = '' AND until IS NOT NULL"
+
+
+def _set(db: Transaction, scope: str, gate: Gate, account: str = "") -> None:
     db.execute(
-        "INSERT INTO gates (scope, until, trial, login, why, advice, strikes, refusals, passes, since)"
-        " VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (scope) DO UPDATE SET until = excluded.until,"
+        "INSERT INTO gates (scope, account, until, trial, login, why, advice, strikes, refusals, passes, since)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (scope, account) DO UPDATE SET until = excluded.until,"
         " trial = excluded.trial, login = excluded.login, why = excluded.why, advice = excluded.advice,"
         " strikes = excluded.strikes, refusals = excluded.refusals, passes = excluded.passes, since = excluded.since",
         (
-            scope, text(gate.until) if gate.until else None, int(gate.trial), int(gate.login), gate.why, gate.advice,
-            gate.strikes, json.dumps([text(at) for at in gate.refusals]), int(gate.passes),
+            scope, account, text(gate.until) if gate.until else None, int(gate.trial), int(gate.login), gate.why,
+            gate.advice, gate.strikes, json.dumps([text(at) for at in gate.refusals]), int(gate.passes),
             text(gate.since) if gate.since else None,
         ),
     )  # fmt: skip

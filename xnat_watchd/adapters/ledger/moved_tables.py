@@ -45,7 +45,7 @@ MOVED = (
     MovedTable("findings", ("id",), "id", {"study": "studies"}, ("by", "reason")),
     MovedTable("clutter", ("delivery", "kind"), refers={"delivery": "deliveries"}),
     MovedTable("events", ("id",), "id", {"delivery": "deliveries", "study": "studies"}, ("why", "detail")),
-    MovedTable("gates", ("scope",), meeting=Meeting.STAYS),
+    MovedTable("gates", ("scope", "account"), meeting=Meeting.STAYS),
     MovedTable("pauses", ("id",), "id", meeting=Meeting.STAYS),
     MovedTable("ignored", ("name",), meeting=Meeting.STAYS),
     MovedTable("shares", ("destination", "id"), meeting=Meeting.SHARES),

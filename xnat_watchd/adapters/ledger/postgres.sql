@@ -15,7 +15,8 @@ CREATE TABLE stations (
   seen    TEXT COLLATE "C",
   gone    TEXT COLLATE "C",
   lateness BIGINT NOT NULL DEFAULT 0,
-  report  TEXT COLLATE "C" NOT NULL DEFAULT ''
+  report  TEXT COLLATE "C" NOT NULL DEFAULT '',
+  account TEXT COLLATE "C" NOT NULL DEFAULT ''
 );
 INSERT INTO stations (name) VALUES ('');
 
@@ -252,7 +253,8 @@ CREATE INDEX archivals ON events (at, study) WHERE progress = 'archived' AND eve
 CREATE INDEX failures ON events (at) WHERE event IN ('held', 'rejected');
 
 CREATE TABLE gates (
-  scope    TEXT COLLATE "C" PRIMARY KEY,
+  scope    TEXT COLLATE "C" NOT NULL,
+  account  TEXT COLLATE "C" NOT NULL DEFAULT '',
   until    TEXT COLLATE "C",
   trial    BIGINT NOT NULL CHECK (trial IN (0, 1)),
   login    BIGINT NOT NULL CHECK (login IN (0, 1)),
@@ -261,7 +263,8 @@ CREATE TABLE gates (
   strikes  BIGINT NOT NULL,
   refusals TEXT COLLATE "C" NOT NULL,
   passes   BIGINT NOT NULL DEFAULT 1 CHECK (passes IN (0, 1)),
-  since    TEXT COLLATE "C"
+  since    TEXT COLLATE "C",
+  PRIMARY KEY (scope, account)
 );
 
 CREATE TABLE commit_history (

@@ -12,7 +12,8 @@ CREATE TABLE stations (
   seen    TEXT,                                -- when it was heard of last, by the clock of the database
   gone    TEXT,                                -- since when it is not there: it has ended, or another has found it gone
   lateness INTEGER NOT NULL DEFAULT 0,         -- seconds for which something may appear in XNAT once it is gone
-  report  TEXT NOT NULL DEFAULT ''             -- what only it knows of itself, for all to see: JSON without names
+  report  TEXT NOT NULL DEFAULT '',            -- what only it knows of itself, for all to see: JSON without names
+  account TEXT NOT NULL DEFAULT ''             -- digest of the name that it logs in with, if there may be other stations
 ) STRICT;
 INSERT INTO stations (id, name) VALUES (1, '');
 
@@ -322,7 +323,8 @@ CREATE INDEX archivals ON events (at, study) WHERE progress = 'archived' AND eve
 CREATE INDEX failures ON events (at) WHERE event IN ('held', 'rejected');
 
 CREATE TABLE gates (
-  scope    TEXT PRIMARY KEY,                   -- empty for the server, else the project
+  scope    TEXT NOT NULL,                      -- empty for the server, else the project
+  account  TEXT NOT NULL DEFAULT '',           -- digest of the one whose login was refused; empty: it is so for all stations
   until    TEXT,
   trial    INTEGER NOT NULL CHECK (trial IN (0, 1)),
   login    INTEGER NOT NULL CHECK (login IN (0, 1)),
@@ -331,7 +333,8 @@ CREATE TABLE gates (
   strikes  INTEGER NOT NULL,
   refusals TEXT NOT NULL,                      -- JSON list of times
   passes   INTEGER NOT NULL DEFAULT 1 CHECK (passes IN (0, 1)),  -- it may pass without anybody's help
-  since    TEXT                                -- when it was shut the first time in a row
+  since    TEXT,                               -- when it was shut the first time in a row
+  PRIMARY KEY (scope, account)
 ) STRICT;
 
 -- in which history of its commits a shared ledger goes on

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from xnat_watchd.adapters.ledger.database import Database, Transaction
 from xnat_watchd.core.errors import Occupied, Refusal
@@ -22,6 +23,7 @@ class Station:
     id: int = 1  #: that of the only station of a ledger that is a file
     epoch: int = 1  #: under which it has taken its work
     root: str = ""  #: UUID of the root whose ZIPs it sends; empty: the only one of the ledger
+    account: str = ""  #: digest of the name that it logs in with, if there may be other stations
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,8 @@ class Stations:
 
     def _known(self) -> Station:
         """Return what a command may do its work as: the station of this host, or none of the ledger."""
-        row = self._db.row("SELECT id, epoch, root FROM stations WHERE name = ?", self._db.station)
-        return Station(row["id"], row["epoch"], row["root"]) if row else Station(NONE, 0)
+        row = self._db.row("SELECT id, epoch, root, account FROM stations WHERE name = ?", self._db.station)
+        return Station(row["id"], row["epoch"], row["root"], row["account"]) if row else Station(NONE, 0)
 
     def here(self) -> Station:
         """Return this station. Raise `Refusal` if the host is none of the ledger."""
@@ -93,6 +95,18 @@ class Stations:
         with self._db.change() as db:
             db.execute("UPDATE stations SET root = ? WHERE id = ?", (root, self.me.id))
         self.me = replace(self.me, root=root)
+
+    def log_in_as(self, user: str) -> None:
+        """Record by which name this station logs in to XNAT: what is refused to it is so for all stations that use it.
+
+        The name itself does not stand in the ledger, since that of a token is half of a secret.
+        """
+        account = sha256(user.encode()).hexdigest()[:16]
+        if self.shared and account != self.me.account:
+            with self._db.change() as db:
+                db.execute("UPDATE stations SET account = ? WHERE id = ?", (account, self.me.id))
+                db.execute(_FORGET_OTHERS)
+            self.me = replace(self.me, account=account)
 
     def has_company(self) -> bool:
         """Return whether another station that is there serves the same root."""
@@ -147,5 +161,7 @@ _RENEW = """
 UPDATE stations SET seen = database_now(0), lateness = ?, report = ? WHERE id = ? AND epoch = ? AND gone IS NULL
 RETURNING seen
 """
+
+_FORGET_OTHERS = "DELETE FROM gates WHERE account <> '' AND account NOT IN (SELECT account FROM stations)"
 
 _END = "UPDATE stations SET gone = database_now(0) WHERE id = ? AND epoch = ?"

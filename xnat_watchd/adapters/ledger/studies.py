@@ -58,6 +58,11 @@ class Studies:
         sql = f"SELECT 1 FROM studies WHERE standing {GOES_ON} AND standing = 'busy' AND ? IN ('', project)"
         return bool(self._db.row(sql, project))
 
+    def any_busy_here(self) -> bool:
+        """Return whether any study is being worked on at this station."""
+        sql = f"SELECT 1 FROM studies WHERE standing {GOES_ON} AND standing = 'busy' AND owner = ?"
+        return bool(self._db.row(sql, self._stations.me.id))
+
     def recover(self, now: datetime, lateness: timedelta = timedelta(0)) -> list[str]:
         """Put what this station has left busy in doubt; hold what was so too often. Return the names of the studies.
 

@@ -33,8 +33,24 @@ CREATE INDEX endings ON deliveries (ended, state, size) WHERE ended IS NOT NULL;
 -- of which ZIPs something is still to be sent
 CREATE INDEX received_studies ON studies (delivery) WHERE progress = 'received' AND skip_reason IS NULL;
 CREATE INDEX delayed_studies ON studies (delayed) WHERE delayed IS NOT NULL;
-ALTER TABLE gates ADD COLUMN passes INTEGER NOT NULL DEFAULT 1 CHECK (passes IN (0, 1));
-ALTER TABLE gates ADD COLUMN since TEXT;
+ALTER TABLE gates RENAME TO older_gates;
+CREATE TABLE gates (
+  scope    TEXT NOT NULL,                      -- empty for the server, else the project
+  account  TEXT NOT NULL DEFAULT '',           -- digest of the one whose login was refused; empty: it is so for all stations
+  until    TEXT,
+  trial    INTEGER NOT NULL CHECK (trial IN (0, 1)),
+  login    INTEGER NOT NULL CHECK (login IN (0, 1)),
+  why      TEXT NOT NULL,
+  advice   TEXT NOT NULL,
+  strikes  INTEGER NOT NULL,
+  refusals TEXT NOT NULL,                      -- JSON list of times
+  passes   INTEGER NOT NULL DEFAULT 1 CHECK (passes IN (0, 1)),  -- it may pass without anybody's help
+  since    TEXT,                               -- when it was shut the first time in a row
+  PRIMARY KEY (scope, account)
+) STRICT;
+INSERT INTO gates (scope, until, trial, login, why, advice, strikes, refusals)
+SELECT scope, until, trial, login, why, advice, strikes, refusals FROM older_gates;
+DROP TABLE older_gates;
 ALTER TABLE shares ADD COLUMN scope TEXT NOT NULL DEFAULT 'study' CHECK (scope IN ('study', 'project'));
 ALTER TABLE places ADD COLUMN named INTEGER NOT NULL DEFAULT 0 CHECK (named IN (0, 1));
 ALTER TABLE places ADD COLUMN settled TEXT;
@@ -59,7 +75,8 @@ CREATE TABLE stations (
   seen    TEXT,                                -- when it was heard of last, by the clock of the database
   gone    TEXT,                                -- since when it is not there: it has ended, or another has found it gone
   lateness INTEGER NOT NULL DEFAULT 0,         -- seconds for which something may appear in XNAT once it is gone
-  report  TEXT NOT NULL DEFAULT ''             -- what only it knows of itself, for all to see: JSON without names
+  report  TEXT NOT NULL DEFAULT '',            -- what only it knows of itself, for all to see: JSON without names
+  account TEXT NOT NULL DEFAULT ''             -- digest of the name that it logs in with, if there may be other stations
 ) STRICT;
 INSERT INTO stations (id, name) VALUES (1, '');
 ALTER TABLE deliveries ADD COLUMN station INTEGER NOT NULL DEFAULT 1 REFERENCES stations;

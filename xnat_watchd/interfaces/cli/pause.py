@@ -29,7 +29,7 @@ def pause(options: CommandOptions) -> None:
 
     with options.ledger(options.locations().ledger, read_only=False) as ledger:
         begun = decisions.pause(ledger, "", options.person, datetime.now(UTC))
-        busy = ledger.studies.any_busy()
+        busy = ledger.studies.any_busy_here()
     say("paused: nothing more is sent until `xnat-watchd resume`" if begun else "it was paused already")
     if busy:
         say("a step is still under way; `xnat-watchd status` shows when it has ended", err=True)

@@ -55,17 +55,21 @@ class XnatGates:
             projects = {scope: self._asked_project(scope, gate) for scope, gate in gates.by_scope.items() if scope}
             if projects and self.now().of().shut:  # the question about one has shown that the server is in trouble
                 return None
-            busy = self.ledger.studies.any_busy
             return Restrictions(
-                gates, closed=[scope for scope, one in projects.items() if one.shut or (one.trial and busy(scope))],
+                gates,
+                closed=[
+                    scope for scope, one in projects.items()
+                    if one.shut or (one.trial and self._is_busy_on_trial(one, scope))
+                ],
                 trials=[scope for scope, one in projects.items() if one.trial],
             )  # fmt: skip
 
     def is_alone_on_trial(self, found: Restrictions) -> bool:
         """Return whether no other station has taken a study meanwhile where one at a time finds out what XNAT does."""
-        busy = self.ledger.studies.any_busy
         return not any(
-            gate.trial and busy(scope) for scope, gate in self.now().by_scope.items() if scope not in found.closed
+            gate.trial and self._is_busy_on_trial(gate, scope)
+            for scope, gate in self.now().by_scope.items()
+            if scope not in found.closed
         )
 
     def ask(self, question: Callable[[], T]) -> T | None:
@@ -114,7 +118,12 @@ class XnatGates:
         if gates.paused:
             return False
         gate = self._probed(gates.of())
-        return not gate.shut and not (gate.trial and self.ledger.studies.any_busy())
+        return not gate.shut and not (gate.trial and self._is_busy_on_trial(gate))
+
+    def _is_busy_on_trial(self, gate: Gate, project: str = "") -> bool:
+        """Return whether a study finds out already; of a login, that is one that goes by it, so one of this station."""
+        studies = self.ledger.studies
+        return studies.any_busy_here() if gate.login else studies.any_busy(project)
 
     def _probed(self, gate: Gate) -> Gate:
         """Return the server's gate, after a probe if one is due. No study is used to find out."""
