@@ -16,11 +16,12 @@ from tests.dicom import CANARIES
 from tests.ledger_conformance.engines import ENGINES, Recorder
 from tests.stations import SharedLedger
 from xnat_watchd.adapters.ledger.fleet import _CONTENTS, RootContents
-from xnat_watchd.core.errors import Permanent
+from xnat_watchd.adapters.ledger.stations import StationProcess
+from xnat_watchd.core.errors import Permanent, Refusal
 from xnat_watchd.core.incidents import Incident, IncidentKey, IncidentKind
 from xnat_watchd.core.station_report import StationReport, read_report
 from xnat_watchd.operator.alert_texts import observed
-from xnat_watchd.operator.fleet import fleet_sentence, fleet_status, report_of, verdict
+from xnat_watchd.operator.fleet import fleet_sentence, fleet_status, forget_station, report_of, verdict
 from xnat_watchd.operator.metrics import LedgerTotals, exposition
 from xnat_watchd.operator.status import Exit, attention_row, take_snapshot
 
@@ -90,6 +91,47 @@ def test_the_worst_comes_first(shared: SharedLedger) -> None:
     assert told["held"] == "1 held, 0 failed"
     assert told[""] == "no station serves root old"
     assert verdict(fleet) is Exit.ATTENTION
+
+
+def test_a_station_that_will_not_come_back_is_listed_no_more(shared: SharedLedger) -> None:
+    shared.be("gone", heard=7200, ended=7100)
+    shared.be("stopped", heard=50, ended=45)
+    shared.be("silent", heard=300)
+    shared.be("here")
+    for name in ("gone", "stopped", "silent"):
+        forget_station(shared.ledger, name)
+    assert conditions(shared) == [("here", "well")]
+    assert verdict(of(shared)) is Exit.FINE
+    assert shared.ledger.fleet.silent() == []
+    assert shared.ledger.fleet.names() == ["gone", "here", "silent", "stopped"]  # what they did can still be asked for
+    shared.ledger.stations.enroll(StationProcess("stopped", "0.2.0"))
+    assert conditions(shared) == [("here", "well"), ("stopped", "well")]
+
+
+def test_a_station_that_is_there_or_has_something_left_is_not_forgotten(shared: SharedLedger) -> None:
+    recorder = shared.be("lost", heard=7200, ended=7100)
+    delivery = recorder.receive()
+    shared.be("here")
+    refused = {
+        "here": "works with this",
+        "lost": "1 under way, 0 held, 0 failed",
+        "nobody": "no station",
+    }
+    for name, why in refused.items():
+        with pytest.raises(Refusal, match=why):
+            forget_station(shared.ledger, name)
+    recorder.ledger.decisions.skip(recorder.key(delivery), "its disk is broken", recorder.now)
+    forget_station(shared.ledger, "lost")
+    assert conditions(shared) == [("here", "well")]
+
+
+def test_one_of_two_stations_of_a_root_may_be_forgotten_although_the_root_has_something_left(
+    shared: SharedLedger,
+) -> None:
+    shared.be("old-host", root="share", heard=7200, ended=7100).receive()
+    shared.be("new-host", root="share")
+    forget_station(shared.ledger, "old-host")
+    assert conditions(shared) == [("new-host", "well")]
 
 
 def test_a_station_of_an_older_version_is_told_and_well(shared: SharedLedger) -> None:

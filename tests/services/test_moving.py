@@ -496,3 +496,14 @@ def test_the_command_says_what_was_moved(station: Workstation, url: str) -> None
         "imported 3 deliveries, 3 studies, 7 images",
         "Start the service. Then delete the file.",
     ]
+
+
+def test_a_ledger_that_is_a_file_has_no_station_to_forget(station: Workstation, url: str) -> None:
+    filled(station)
+    refused = station.type("ledger", "forget", "mr-1").exception
+    assert isinstance(refused, Refusal)
+    assert "has one station" in str(refused)
+    import_ledger(station.settings(url), station.export(), NOW)
+    refused = station.type("ledger", "forget", "mr-1", url=url).exception
+    assert isinstance(refused, Refusal)
+    assert "no station mr-1" in str(refused)

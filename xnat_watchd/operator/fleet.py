@@ -9,12 +9,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from xnat_watchd.adapters.ledger.fleet import is_silent
+from xnat_watchd.core.errors import Refusal
 from xnat_watchd.core.quantities import as_span
 from xnat_watchd.core.station_report import StationReport, read_report
 from xnat_watchd.operator.status import LOOK_THERE, Exit, Snapshot
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger.fleet import Fleet, RootContents, StationRow
+    from xnat_watchd.adapters.ledger.ledger import Ledger
 
 Row = Mapping[str, Any]
 
@@ -31,7 +33,7 @@ class StationCondition(StrEnum):
 
 
 STOPPED = "its service was stopped"
-START_IT = "Start it there: `systemctl start xnat-watchd`."
+START_IT = "Start it there: `systemctl start xnat-watchd`; or `xnat-watchd ledger forget {name}` if it is no more."
 SERVE_IT = "Start a station on the host where this root is mounted now: only who can read the ZIPs sends them."
 DECIDE = "`xnat-watchd deliveries --station {name}` lists what."
 LONGEST_PART = 9  #: digits of a part of a version
@@ -80,7 +82,9 @@ def _condition(
         return StationCondition.SILENT, replace(report, why=f"it was not heard of for {span}", advice=LOOK_THERE,
                                                 since=row["seen"])  # fmt: skip
     if row["gone"]:
-        return StationCondition.ENDED, replace(report, why=STOPPED, advice=START_IT, since=row["gone"])
+        return StationCondition.ENDED, replace(
+            report, why=STOPPED, advice=START_IT.format(name=row["name"]), since=row["gone"]
+        )
     if report.waits:
         return StationCondition.WAITS, report
     if report.why:
@@ -173,6 +177,28 @@ def verdict(fleet: Snapshot) -> Exit:
     """Return the exit code: whether anything needs attention at any station."""
     totals, wrong = fleet["totals"], {*StationCondition} - {StationCondition.WELL}
     return Exit.ATTENTION if any(totals[one] for one in wrong) else Exit.FINE
+
+
+# -- what is there no more -----------------------------------------------------------------------------------
+
+
+def forget_station(ledger: Ledger, name: str) -> None:
+    """Take a station that will not come back out of the list. `Refusal` if it is there, or its root has something left.
+
+    What another station serves too is not lost with it.
+    """
+    rows = {row["name"]: row for row in ledger.fleet.stations()}
+    if name not in rows:
+        raise Refusal(f"there is no station {name}", advice="`xnat-watchd status --fleet` names all.")
+    root, has = rows[name]["root"], ledger.fleet.contents().get(rows[name]["root"])
+    if has and not any(row["root"] == root and row["name"] != name and not row["gone"] for row in rows.values()):
+        raise Refusal(
+            f"the root of {name} has something left: {has.under_way} under way, {has.held} held, {has.failed} failed",
+            advice=f"Serve it from another host; or, where it is lost, `xnat-watchd skip ITEM --why TEXT` for each of "
+            f"`xnat-watchd deliveries --station {name}`. Then type this again.",
+        )
+    if not ledger.stations.forget(name):
+        raise Refusal(f"{name} works with this ledger", advice="Stop its service first.")
 
 
 # -- what a station tells of itself ------------------------------------------------------------------------

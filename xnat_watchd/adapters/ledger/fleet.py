@@ -9,6 +9,7 @@ from typing import TypedDict
 from xnat_watchd.adapters.ledger.database import Database
 from xnat_watchd.adapters.ledger.rows import typed
 from xnat_watchd.adapters.ledger.standings import GOES_ON
+from xnat_watchd.adapters.ledger.stations import is_served
 from xnat_watchd.core.lease import LEASE
 
 
@@ -55,15 +56,18 @@ class Fleet:
         return [one for one in rows if is_silent(one)]
 
     def names(self) -> list[str]:
-        """Return the names of all stations."""
-        return [row["name"] for row in self._db.rows("SELECT name FROM stations WHERE seen IS NOT NULL ORDER BY name")]
+        """Return the names of all stations, and of those that were forgotten."""
+        return [row["name"] for row in self._db.rows("SELECT name FROM stations WHERE name <> '' ORDER BY name")]
 
     def _stations(self, sql: str, *values: float) -> list[StationRow]:
         rows = self._db.rows(sql, *values)
         return typed(StationRow, ({**dict(row), "now": datetime.fromisoformat(row["now"])} for row in rows))
 
     def contents(self) -> dict[str, RootContents]:
-        """Return what each root has: UUID -> contents. A root that has nothing is not among them."""
+        """Return what each root has: UUID -> contents. A root that has nothing is not among them.
+
+        What a person has said is not to be sent counts only where a station can carry that out.
+        """
         return {
             row["root"]: RootContents(
                 row["under_way"], row["held"], row["failed"], row["oldest"] and datetime.fromisoformat(row["oldest"])
@@ -92,7 +96,7 @@ SELECT root, CAST(sum(under_way) AS INTEGER) AS under_way, CAST(sum(held) AS INT
 FROM (
   SELECT root, count(*) FILTER (WHERE standing <> 'held') AS under_way,
     count(*) FILTER (WHERE standing = 'held') AS held, 0 AS failed, min(received) AS oldest
-  FROM studies WHERE standing {GOES_ON} GROUP BY root
+  FROM studies WHERE standing {GOES_ON} AND (skip_reason IS NULL OR {is_served("studies.root")}) GROUP BY root
   UNION ALL
   SELECT root, 0, 0, count(*), min(arrived) FROM deliveries d WHERE state = 'rejected' AND settled IS NULL
   AND NOT EXISTS (SELECT 1 FROM deliveries n WHERE n.project = d.project AND n.sha256 = d.sha256 AND n.id > d.id)

@@ -132,6 +132,14 @@ class Stations:
         rows = self._db.rows(_BESIDE, -self.lease, self.lease, self.me.root, self.me.id)
         return [row["name"] for row in rows]
 
+    def forget(self, name: str) -> bool:
+        """Take a station out of the list, until it is started again. Return False if it is there, or none has the name.
+
+        What it took and did stays in the ledger, under its name.
+        """
+        with self._db.change() as db:
+            return db.execute(_FORGET, (name, -self.lease, self.lease)).rowcount > 0
+
     def leave(self) -> None:
         """Record that this station has ended, with nothing left in XNAT that it does not know of."""
         with self._db.change() as db:
@@ -163,5 +171,10 @@ RETURNING seen
 """
 
 _FORGET_OTHERS = "DELETE FROM gates WHERE account <> '' AND account NOT IN (SELECT account FROM stations)"
+
+_FORGET = f"""
+UPDATE stations SET seen = NULL, gone = coalesce(gone, database_now(0)), epoch = epoch + 1
+WHERE name = ? AND name <> '' AND seen IS NOT NULL AND NOT ({_IS_THERE})
+"""
 
 _END = "UPDATE stations SET gone = database_now(0) WHERE id = ? AND epoch = ?"

@@ -38,7 +38,7 @@ COMMANDS = {
     "archive": ("archive:archive", "Archive what others put into the prearchive."),
     "demographics": ("demographics:demographics", "Fill in age, birth date and sex of subjects."),
     "share": ("share:share", "Share subjects with other projects, by a table."),
-    "ledger": ("ledger:ledger", "Move the ledger to another place."),
+    "ledger": ("ledger:ledger", "Move the ledger to another place, or forget a station."),
     "web": ("web:web", "Serve the page, or open it in a browser."),
     "install": ("install:install", "Install the service on this machine."),
     "uninstall": ("install:uninstall", "Remove the service, and leave your data."),

@@ -1,4 +1,4 @@
-"""`ledger`: move the ledger to another place, as from a file into a database that several stations share."""
+"""`ledger`: move the ledger to another place, or forget a station of one that several share."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ Examples:
   xnat-watchd ledger export /srv/ledger.jsonl  write all of it into a new file, and use it no more
   xnat-watchd ledger import /srv/ledger.jsonl  read that into the ledger which [ledger] names now
   xnat-watchd ledger export --cancel            use it again, since the file was not imported
+  xnat-watchd ledger forget mr-1                list a station no more that will not come back
 """
 KNOWN_TWICE = {
     "gates": "trouble of the server or a project", "pauses": "pauses", "messages": "messages",
@@ -30,34 +31,50 @@ KNOWN_TWICE = {
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("action", type=click.Choice(["export", "import"]))
-@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("action", type=click.Choice(["export", "import", "forget"]))
+@click.argument("what", metavar="FILE|STATION", required=False, default="")
 @click.option("--cancel", is_flag=True, help="With `export`: use the ledger again. Its file must not be imported then.")
 @click.option("--yes", is_flag=True, help="Do it without asking.")
 @server_option
 @click.pass_obj
-def ledger(options: CommandOptions, action: str, file: Path | None, *, cancel: bool, yes: bool) -> None:
+def ledger(options: CommandOptions, action: str, what: str, *, cancel: bool, yes: bool) -> None:
     """Move the ledger to another place, as from a file into a database that several stations share, or back.
 
     The service must be stopped. `export` writes the ledger into a new file, which holds names of patients, and has it
     used no more. `import` reads such a file into the ledger that the settings name then: all of it, or nothing. Of a
     shared ledger, what belongs to the folders of this station is exported.
+
+    `forget` takes a station that was stopped, and will not come back, out of the list of `status --fleet`.
     """
-    if (file is None) is not (cancel and action == "export"):
-        raise click.UsageError("name one file, or type `ledger export --cancel`")
+    if (what == "") is not (cancel and action == "export"):
+        raise click.UsageError("name one file or station, or type `ledger export --cancel`")
     if cancel:
         _cancel(options, yes=yes)
-    elif action == "export" and file:
-        _export(options, file)
-    elif file:
-        _import(options, file)
+    elif action == "forget":
+        _forget(options, what)
+    elif action == "export":
+        _export(options, Path(what))
+    else:
+        _import(options, Path(what))
+
+
+def _forget(options: CommandOptions, station: str) -> None:
+    from xnat_watchd.core.errors import Refusal
+    from xnat_watchd.interfaces.cli.fleet import HOW_TO_SHARE, NOT_SHARED
+    from xnat_watchd.operator.fleet import forget_station
+
+    with options.ledger(options.locations().ledger, read_only=False) as ledger:
+        if not ledger.fleet.shared:
+            raise Refusal(NOT_SHARED, advice=HOW_TO_SHARE)
+        forget_station(ledger, station)
+    say(f"{station} is not listed any more. If it is started again, it is.")
 
 
 def _export(options: CommandOptions, file: Path) -> None:
     from xnat_watchd.operator.moving import export_ledger
 
     rows = export_ledger(options.settings(), file.absolute(), datetime.now(UTC))
-    say(f"exported {_what(rows)} to {file}")
+    say(f"exported {_counted(rows)} to {file}")
     say("It holds names of patients: keep it private, and delete it when it was imported.")
     say("This ledger is used no more. To use it after all: `xnat-watchd ledger export --cancel`.")
 
@@ -82,7 +99,7 @@ def _import(options: CommandOptions, file: Path) -> None:
     from xnat_watchd.operator.status import Exit
 
     move, taken = import_ledger(options.settings(), file.absolute(), datetime.now(UTC))
-    say(f"imported {_what(taken.rows)}")
+    say(f"imported {_counted(taken.rows)}")
     for line in _told(move, taken):
         say(line)
     say("Start the service. Then delete the file.")
@@ -111,7 +128,7 @@ def _told(move: Move, taken: ImportedRows) -> list[str]:
     return lines
 
 
-def _what(rows: dict[str, int]) -> str:
+def _counted(rows: dict[str, int]) -> str:
     named = {
         "deliveries": ("delivery", "deliveries"),
         "studies": ("study", "studies"),
