@@ -101,7 +101,10 @@ def copy_beside(root: Path, other: Path) -> None:
 @cache
 def _blank() -> str:
     """Return the name of a database with a ledger in which nothing was ever recorded: all others are copies of it."""
-    open_database(Location(Path(), cluster().database("blank"))).close()
+    blank = Location(Path(), cluster().database("blank"))
+    open_database(blank).close()
+    with _beside(blank) as db:  # its only station is that of this host, as which commands look at it
+        db.execute("UPDATE stations SET name = %s", (os.uname().nodename,))
     return "blank"
 
 

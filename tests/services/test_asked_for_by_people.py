@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine import settings_of
 from xnat_watchd.adapters.credentials import Credential, Secret
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.opening import open_database
@@ -19,7 +20,9 @@ from xnat_watchd.settings import Settings, load
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     config = tmp_path / "config.toml"
-    config.write_text(f'[xnat]\nserver = "http://127.0.0.1:9"\n[folders]\nroot = "{tmp_path}"\n', "utf-8")
+    config.write_text(
+        f'[xnat]\nserver = "http://127.0.0.1:9"\n[folders]\nroot = "{tmp_path}"\n{settings_of(tmp_path)}', "utf-8"
+    )
     return load(config, {})
 
 
@@ -28,7 +31,7 @@ def after(settings: Settings, error: Unavailable | AuthRefused, times: int) -> G
     now, gate = datetime.now(UTC), Gate()
     for _ in range(times):
         gate = shut_by(gate, error, now, 0)
-    ledger = Ledger(open_database(settings.ledger.path))
+    ledger = Ledger(open_database(settings.ledger.location))
     ledger.gates.set("", gate)
     execution.allow_trial_now(settings, Credential("tech", Secret("secret"), "a file"))
     found = ledger.gates.get()

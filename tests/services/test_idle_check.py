@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.engine import settings_of
 from tests.ledgers import connection_of
 from tests.services.desk import scan
 from tests.services.test_machine_faults import polling
@@ -51,7 +52,7 @@ class Idle:
     def write(self, projects: str = "") -> None:
         self._file.write_text(
             f'[xnat]\nserver = "{self.xnat.url}"\nproject = "P1"\n[folders]\nroot = "{self._file.parent}"\n'
-            f'[intake]\nquiet_for = "1ms"\n[limits]\nkeep_free = "1kB"\n{projects}'
+            f'[intake]\nquiet_for = "1ms"\n[limits]\nkeep_free = "1kB"\n{projects}{settings_of(self._file.parent)}'
         )
 
     def read(self) -> Settings:
@@ -235,7 +236,7 @@ def test_what_a_command_writes_is_seen_at_once_while_nothing_is_to_be_done(start
     idle.turn()
     statements(idle, 3)
     idle.daemon.ledger.changed()
-    with closing(open_database(idle.read().ledger.path)) as other:
+    with closing(open_database(idle.read().ledger.location)) as other:
         Pauses(other, Stations(other)).begin(Activity.WORK, "a person said so", "Type resume.", idle.time.now())
     assert idle.daemon.ledger.changed()
     assert [one["of"] for one in idle.daemon.take_snapshot()["paused"]] == ["work"]

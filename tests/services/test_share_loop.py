@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine import settings_of
 from tests.share_desk import HEADER
 from tests.share_site import ShareSite, a_share_site
 from tests.station import Notes
@@ -61,7 +62,9 @@ def site(tmp_path: Path) -> Iterator[ShareSite]:
 def service(tmp_path: Path, site: ShareSite) -> Iterator[Turns]:
     config, folder, log = tmp_path / "config.toml", tmp_path / "shares", Notes()
     folder.mkdir()
-    config.write_text(f'[xnat]\nserver = "{site.xnat.url}"\n[folders]\nroot = "{tmp_path}"\n', encoding="utf-8")
+    config.write_text(
+        f'[xnat]\nserver = "{site.xnat.url}"\n[folders]\nroot = "{tmp_path}"\n{settings_of(tmp_path)}', "utf-8"
+    )
     daemon = build(load(_written(config), {}), Credential("tech", Secret("secret"), "test"), log)
     daemon.next_sweep = None  # the drop folder has been looked through
     yield Turns(daemon, folder, config, log)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.dicom import CANARIES, instance
+from tests.engine import settings_of
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Notes, Station, Time, zipped
 from xnat_watchd.adapters.credentials import Credential, Secret
@@ -181,7 +182,9 @@ def test_what_only_the_running_service_knows_needs_attention_first(station: Stat
 
 def test_programs_find_the_same_keys_whether_a_service_runs_or_not(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
-    config.write_text(f'[xnat]\nserver = "http://127.0.0.1:9"\n[folders]\nroot = "{tmp_path}"\n', "utf-8")
+    config.write_text(
+        f'[xnat]\nserver = "http://127.0.0.1:9"\n[folders]\nroot = "{tmp_path}"\n{settings_of(tmp_path)}', "utf-8"
+    )
     daemon = build(load(config, {}), Credential("tech", Secret("secret"), "test"), Notes())
     runs = daemon.take_snapshot()
     stands = status_of(daemon.ledger, "http://127.0.0.1:9", None, NOW, running=False, names=True)

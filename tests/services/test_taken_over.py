@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.dicom import instance
+from tests.engine import opened
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Station, Time, zipped
 from xnat_watchd.adapters.ledger.ledger import Ledger
-from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.ledger.stations import StationProcess
 from xnat_watchd.core.delivery import Item
 from xnat_watchd.core.errors import InDoubt
@@ -28,7 +28,7 @@ def begun(root: Path) -> Station:
 
 
 def given_to_another(root: Path, station: Station) -> Item:
-    with closing(Ledger(open_database(root / "ledger.sqlite"))) as other:
+    with closing(Ledger(opened(root))) as other:
         other.studies.recover(station.time.now())
         item = other.studies.take(station.time.now())
         assert item is not None
@@ -73,7 +73,7 @@ def test_what_was_taken_ahead_is_not_given_back_either(tmp_path: Path) -> None:
 def test_a_start_leaves_alone_what_another_station_of_the_root_may_be_writing(tmp_path: Path, company: bool) -> None:  # noqa: FBT001
     station = begun(tmp_path)
     if company:
-        with closing(Ledger(open_database(tmp_path / "ledger.sqlite"))) as other:
+        with closing(Ledger(opened(tmp_path))) as other:
             other.stations.shared = True
             other.stations.enroll(StationProcess("ct-2", "0.2.0"))
             other.stations.serve("")
@@ -93,8 +93,8 @@ def test_a_zip_that_another_station_takes_over_while_it_is_opened_is_left_to_it(
         if part != "zip.open":
             return thing
 
-        def opened(path: Path) -> object:
-            with closing(Ledger(open_database(tmp_path / "ledger.sqlite"))) as other:
+        def open_slowly(path: Path) -> object:
+            with closing(Ledger(opened(tmp_path))) as other:
                 other.stations.shared = True
                 other.stations.enroll(StationProcess("ct-2", "0.2.0"))
                 other.stations.lease = 0.0
@@ -102,7 +102,7 @@ def test_a_zip_that_another_station_takes_over_while_it_is_opened_is_left_to_it(
                 assert other.deliveries.take_over()
             return thing(path)
 
-        return opened
+        return open_slowly
 
     station = Station(tmp_path, FakeGateway(FakeXnat(time), time), time, around=frozen)
     station.ledger.stations.enroll(StationProcess("ct-1", "0.2.0"))

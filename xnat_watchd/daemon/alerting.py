@@ -12,7 +12,16 @@ from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.messages import Message
 from xnat_watchd.adapters.threads import EndedByFault, until_stop
 from xnat_watchd.core.errors import NotSent, PartlySent, Refusal
-from xnat_watchd.core.incidents import AN_HOUR, MESSAGES_AN_HOUR, Decision, Incidents, decide, moved
+from xnat_watchd.core.incidents import (
+    AN_HOUR,
+    MESSAGES_AN_HOUR,
+    OF_ALL_STATIONS,
+    Decision,
+    IncidentKey,
+    Incidents,
+    decide,
+    moved,
+)
 from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.operator.alert_channels import Channels
 from xnat_watchd.operator.alert_texts import Observed, digest, message, moves, observed, reasons
@@ -78,9 +87,10 @@ class Alerting:
         rows, now = observed(snapshot), self.clock.now()
         before = moved(stored, moves(self._rows, rows), {key: reasons(found) for key, found in rows.items()})
         paused = any(pause["of"] == "work" for pause in snapshot.get("paused", ()))
+        met_by_all = any(key.kind in OF_ALL_STATIONS for key in rows)  # else the ledger is asked nothing
 
         def decided() -> Decision:
-            elsewhere = self.ledger.messages.told_elsewhere()
+            elsewhere = self.ledger.messages.told_elsewhere() if met_by_all else frozenset[IncidentKey]()
             seen = {key: reasons(found) for key, found in rows.items() if key not in elsewhere}
             decision = decide(before, seen, now, remind=settings.remind, may_tell=bool(channels) and not paused)
             if decision.has_news and self.ledger.messages.written_between(now - AN_HOUR, now) >= MESSAGES_AN_HOUR:
