@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -27,12 +27,13 @@ WRITES = re.compile(r"\s*(?:INSERT (?:OR \w+ )?INTO|UPDATE|DELETE FROM) (\w+)")
 
 
 @pytest.fixture(params=["1.6", "1.8"])
-def station(request: pytest.FixtureRequest, tmp_path: Path) -> Station:
+def station(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Station]:
     time = Time()
     station = Station(tmp_path, FakeGateway(FakeXnat(time, dialect=request.param), time), time)
     station.start()
     station.takes_ahead = True
-    return station
+    yield station
+    station.close()
 
 
 def carry(station: Station, number: int) -> list[tuple[str, ...]]:
