@@ -232,6 +232,10 @@ class FakeGateway:
         with self._request("listed"):
             return sorted(self.xnat.projects)
 
+    def archives_by_itself(self, project: str) -> bool:
+        with self._request("archives_by_itself"):
+            return project not in self.xnat.projects
+
     def look(self, place: Place) -> PrearchiveRow | None:
         with self._request("look"):
             row = self.xnat.row(place)

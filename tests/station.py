@@ -26,9 +26,11 @@ from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.core.retention import RetentionRules
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.studies.drop_folder import IntakeRules
+from xnat_watchd.studies.early_sending import EarlySendings
+from xnat_watchd.studies.held_reporter import HeldReporter
 from xnat_watchd.studies.intake import Intake
 from xnat_watchd.studies.late_rows import LateRowCleaner
-from xnat_watchd.studies.pipeline import FinishedDeliveries, HeldReporter, Pipeline
+from xnat_watchd.studies.pipeline import FinishedDeliveries, Pipeline
 from xnat_watchd.studies.retention import Retention
 from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.gates import XnatGates
@@ -103,6 +105,7 @@ class Station:
         log: Notes | None = None,
         progressed: Progressed = unseen,
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        early: EarlySendings | None = None,
     ) -> None:
         self.time, self.log = time, log or Notes()
         self.folders = Folders(
@@ -112,7 +115,7 @@ class Station:
             folder.mkdir(parents=True, exist_ok=True)
         self.ledger = Ledger(opened(root))
         held = HeldReporter(self.ledger, self.log)  # asks the ledger: nobody is killed before there is a service
-        for part in ("deliveries", "studies", "findings", "decisions", "places", "gates"):
+        for part in ("deliveries", "studies", "findings", "decisions", "places", "early_places", "gates"):
             setattr(self.ledger, part, around(f"ledger.{part}", getattr(self.ledger, part)))
         disk, marks = around("disk", Disk()), FolderMarks(self.folders, self.ledger.marks)
         self.intake = Intake(
@@ -120,7 +123,8 @@ class Station:
             rules=IntakeRules(
                 quiet_for=QUIET, incomplete_after=1800, ignore=("*.part",), project=project, projects=projects
             ),
-            open_zip=around("zip.open", lambda path: open_zip(path, limits())), is_whole=is_whole,
+            open_zip=around("zip.open", lambda path, observer: open_zip(path, limits(), observer=observer)),
+            is_whole=is_whole, early=early,
         )  # fmt: skip
         gateway = around("gateway", gateway)
         gates = XnatGates(
@@ -140,7 +144,7 @@ class Station:
         )  # fmt: skip
         self.takes_ahead = False  #: a step takes the next study with the progress of the last, as workers do
         self.pipeline = Pipeline(
-            self.tools, retry, self.log, FinishedDeliveries(), held, goes_on=lambda: self.takes_ahead
+            self.tools, retry, self.log, FinishedDeliveries(), held, early=early, goes_on=lambda: self.takes_ahead
         )
         self.retention = Retention(self.tools, keep, self.log)
         self.late = LateRowCleaner(self.tools, self.log)

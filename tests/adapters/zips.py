@@ -112,6 +112,12 @@ def descriptor(content: bytes, *, mark: bool = True, method: int = 8) -> bytes:
     return b"PK\7\x08" * mark + struct.pack("<LLL", zlib.crc32(content), len(packed), len(content))
 
 
+def local_of(part: Part) -> bytes:
+    """Return a member as a stream shows it, with nothing about it in any directory."""
+    packed = _packed(part)
+    return _local(part, zlib.crc32(part.content), len(packed), len(part.content)) + packed
+
+
 def _packed(part: Part) -> bytes:
     if part.packed is not None:
         return part.packed

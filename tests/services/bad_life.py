@@ -31,10 +31,10 @@ class Timed:
         if part != "zip.open":
             return thing
 
-        def opened(path: Path) -> Any:
+        def opened(path: Path, *observer: Any) -> Any:
             begun = process_time()
             try:
-                return thing(path)
+                return thing(path, *observer)
             finally:
                 self.seconds[path.stem] = process_time() - begun
 

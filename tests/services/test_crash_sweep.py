@@ -35,7 +35,17 @@ TWO = zipped(
     + [(f"c/{n}", instance(3, 1, n, name="Bilby^Theodora", patient="ZQ-7733", modality="CT")) for n in (1, 2)]
 )
 EXPECTED = Counter(("archive", sop_uid(study, 1, n)) for study in (1, 2, 3) for n in (1, 2))
-PARTS = {"os", "gateway", "ledger.deliveries", "ledger.studies", "ledger.places", "ledger.gates", "disk", "zip"}
+PARTS = {
+    "os",
+    "gateway",
+    "ledger.deliveries",
+    "ledger.studies",
+    "ledger.early_places",
+    "ledger.places",
+    "ledger.gates",
+    "disk",
+    "zip",
+}
 
 
 class Sweep:

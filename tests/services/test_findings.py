@@ -167,8 +167,8 @@ def test_sent_again_while_the_same_bytes_are_being_opened_they_are_its_duplicate
     sound = zipped([("1.dcm", instance(1, 1, 1))])
 
     def around(part: str, thing: Any) -> Any:
-        def opened(path: Path) -> Any:
-            contents = thing(path)
+        def opened(path: Path, *observer: Any) -> Any:
+            contents = thing(path, *observer)
             station.ledger.decisions.resend(1, "an old backup", station.time.now())  # typed by a person just now
             return contents
 

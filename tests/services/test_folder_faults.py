@@ -137,8 +137,8 @@ def test_a_zip_that_grows_while_it_is_opened_goes_back_and_settles_anew(
     growing = [True]
 
     def grow(part: str, thing: Any) -> Any:
-        def opened(path: Path) -> Any:
-            contents = thing(path)
+        def opened(path: Path, *observer: Any) -> Any:
+            contents = thing(path, *observer)
             if growing.pop():
                 growing.append(False)
                 append(path, 2)

@@ -56,7 +56,7 @@ def at(part: str, act: Callable[[Any], Any]) -> Callable[[str, Any], Any]:
 
 
 def test_told_to_stop_in_the_middle_of_a_zip_it_stops_and_the_next_start_opens_it_uncharged(desk: Desk) -> None:
-    def stopped(_: Path) -> None:
+    def stopped(*_: object) -> None:
         raise Stopped("told to stop")
 
     station = desk.station(at("zip.open", lambda _: stopped))
@@ -81,18 +81,18 @@ def test_told_to_stop_a_sweep_of_many_ends_between_two(daemon: Daemon) -> None:
     with pytest.raises(Stopped):
         daemon.intake._is_whole(daemon.folders.drop / "0.zip")
     with pytest.raises(Stopped):
-        daemon.intake._open_zip(daemon.folders.drop / "0.zip")
+        daemon.intake._open_zip(daemon.folders.drop / "0.zip", None)
     assert daemon.ledger.views.deliveries() == {}
 
 
 def test_a_zip_that_kills_the_process_whenever_it_is_opened_is_put_aside_the_third_time_and_the_service_lives(
     desk: Desk,
 ) -> None:
-    def deadly(real: Any) -> Callable[[Path], Any]:
-        def opened(path: Path) -> Any:
+    def deadly(real: Any) -> Callable[..., Any]:
+        def opened(path: Path, *observer: Any) -> Any:
             if b"deadly" in path.read_bytes():
                 raise Killed
-            return real(path)
+            return real(path, *observer)
 
         return opened
 
@@ -469,10 +469,10 @@ def test_one_zip_on_a_bad_sector_does_not_keep_the_service_from_starting(desk: D
         def __init__(self, real: Any) -> None:
             self._real = real
 
-        def __call__(self, path: Path) -> Any:
+        def __call__(self, path: Path, *observer: Any) -> Any:
             if path.name == "1.zip":
                 raise OSError(errno.EIO, "Input/output error")
-            return self._real(path)
+            return self._real(path, *observer)
 
     station = desk.station(at("zip.open", BadSector))
     station.drop("a.zip", scan(1))

@@ -177,9 +177,9 @@ def test_while_a_sweep_takes_many_only_those_are_arriving_whose_turn_has_not_com
     counts: list[int] = []
 
     def around(part: str, thing: Any) -> Any:
-        def opened(path: Path) -> Any:
+        def opened(path: Path, *observer: Any) -> Any:
             counts.append(one.intake.settling)
-            return thing(path)
+            return thing(path, *observer)
 
         return opened if part == "zip.open" else thing
 

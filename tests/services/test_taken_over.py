@@ -93,14 +93,14 @@ def test_a_zip_that_another_station_takes_over_while_it_is_opened_is_left_to_it(
         if part != "zip.open":
             return thing
 
-        def open_slowly(path: Path) -> object:
+        def open_slowly(path: Path, *observer: object) -> object:
             with closing(Ledger(opened(tmp_path))) as other:
                 other.stations.shared = True
                 other.stations.enroll(StationProcess("ct-2", "0.2.0"))
                 other.stations.lease = 0.0
                 assert other.gone_stations.put_in_doubt(time.now()) == ["ct-1"]
                 assert other.deliveries.take_over()
-            return thing(path)
+            return thing(path, *observer)
 
         return open_slowly
 

@@ -23,8 +23,9 @@ from xnat_watchd.daemon.state import Daemon
 from xnat_watchd.daemon.supervisor import supervised
 from xnat_watchd.daemon.thread_context import KnownProjects, Liveness
 from xnat_watchd.settings import Settings, load
+from xnat_watchd.studies.held_reporter import HeldReporter
 from xnat_watchd.studies.late_rows import LateRowCleaner
-from xnat_watchd.studies.pipeline import HeldReporter, Pipeline
+from xnat_watchd.studies.pipeline import Pipeline
 from xnat_watchd.studies.retention import Retention
 from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.projects import refusal

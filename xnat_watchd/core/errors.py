@@ -152,6 +152,12 @@ class Stopped(WatchdError):
     default_advice = "Nothing to do: it goes on when the service runs again."
 
 
+class BrokenOff(WatchdError):
+    """What is being sent is not to be sent to its end: what XNAT has of it is removed."""
+
+    default_advice = "Nothing to do: it is sent again once its ZIP is checked."
+
+
 class Conflict(WatchdError):
     """XNAT has something else under this name: hold the study, since a person must compare."""
 

@@ -10,7 +10,25 @@ from xnat_watchd.core.delivery import Holding, Place, PrearchiveRow, Session, Su
 from xnat_watchd.core.existing_sessions import ImagingSession, ListedRow, SessionContent
 from xnat_watchd.core.sharing.plan import Action, SeenProject
 
-Progressed = Callable[[int, int], None]  #: gets bytes sent and bytes in all; (0, 0) while it is not our turn
+UPLOAD_PIECE = 1 << 20  #: bytes of a ZIP that are sent at most between two calls of `Progressed`
+
+Progressed = Callable[[int, int], None]
+"""Gets bytes sent and bytes in all before each further piece; (0, 0) while it is not our turn.
+
+Nothing more is sent until it returns. An error that it raises breaks the upload off.
+"""
+
+
+class CheckObserver(Protocol):
+    """Is told, while a ZIP is checked from its beginning to its end, what its members have shown so far."""
+
+    def sound(self, end: int, study_uid: str) -> None:
+        """Note that the ZIP could go as it is, if it ended after this offset: it holds sound images of one study."""
+        ...
+
+    def unsound(self) -> None:
+        """Note that the ZIP will not go as it is, whatever follows."""
+        ...
 
 
 class Clock(Protocol):
@@ -133,6 +151,13 @@ class Gateway(Protocol):
 
     def rows_with(self, project: str, timestamps: Collection[str]) -> Sequence[Place]:
         """Return the places of a project's prearchive rows with one of these timestamps. One request."""
+        ...
+
+    def archives_by_itself(self, project: str) -> bool:
+        """Return whether XNAT may archive what arrives in the project's prearchive without being told to. One request.
+
+        True too if XNAT does not tell.
+        """
         ...
 
     def collides(self) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Credential
 from xnat_watchd.adapters.dicom.zip_file import is_whole, open_zip, write_clean
+from xnat_watchd.adapters.dicom.zip_glance import members_of_tidy_zip
 from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.files.lock import Claims
@@ -31,9 +32,11 @@ from xnat_watchd.sharing.applying_alone import applying_alone
 from xnat_watchd.sharing.rows import Sharer, SharingContext
 from xnat_watchd.sharing.service import Sharing, SharingRules
 from xnat_watchd.studies.drop_folder import IntakeRules
+from xnat_watchd.studies.early_sending import EarlySendings
+from xnat_watchd.studies.held_reporter import HeldReporter
 from xnat_watchd.studies.intake import Intake
 from xnat_watchd.studies.late_rows import LateRowCleaner
-from xnat_watchd.studies.pipeline import HeldReporter, Pipeline
+from xnat_watchd.studies.pipeline import Pipeline
 from xnat_watchd.studies.retention import Retention
 from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.gates import XnatGates
@@ -63,6 +66,7 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
         server=server, sharer=server.gateway(), lease=lease, claims=Claims(shared=ledger.stations.shared),
         clock=clock, log=ProjectHidingLog(log, projects), liveness=liveness, stop=liveness.stop, projects=projects,
     )  # fmt: skip
+    daemon.early = EarlySendings(lambda path: members_of_tidy_zip(path, partial(_beat, daemon)), daemon.wake)
     recent = RecentAnswers(clock)
     daemon.tools = {name: _tools(daemon, name, recent) for name in names}
     daemon.retention = Retention(daemon.tools[names[0]], daemon.retention_rules, daemon.log)
@@ -72,7 +76,15 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
     daemon.sharing = _sharing(daemon)
     held = HeldReporter(ledger, daemon.log)
     daemon.pipelines = {
-        name: Pipeline(tools, settings.retry(), daemon.log, daemon.finished, held, goes_on=daemon.may_begin)
+        name: Pipeline(
+            tools,
+            settings.retry(),
+            daemon.log,
+            daemon.finished,
+            held,
+            early=daemon.early,
+            goes_on=daemon.may_begin,
+        )
         for name, tools in daemon.tools.items()
     }
     apply_settings(daemon, settings)
@@ -129,7 +141,8 @@ def _intake(daemon: Daemon) -> Intake:
     return Intake(
         ledger=daemon.ledger, disk=HeartbeatDisk(daemon.liveness), folders=daemon.folders, marks=daemon.marks,
         clock=daemon.clock, log=daemon.log, rules=_intake_rules(daemon.settings), is_whole=_is_whole,
-        open_zip=lambda path: open_zip(path, daemon.settings.limits.as_limits(), beat), recorded=daemon.wake,
+        open_zip=lambda path, observer: open_zip(path, daemon.settings.limits.as_limits(), beat, observer),
+        recorded=daemon.wake, early=daemon.early,
     )  # fmt: skip
 
 

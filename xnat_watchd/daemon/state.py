@@ -32,6 +32,7 @@ from xnat_watchd.operator.fleet import report_of
 from xnat_watchd.operator.status import Snapshot, attention_row, take_snapshot, unknown_folder, with_daemon
 from xnat_watchd.settings import Settings
 from xnat_watchd.sharing.service import Sharing
+from xnat_watchd.studies.early_sending import EarlySendings
 from xnat_watchd.studies.intake import Intake
 from xnat_watchd.studies.late_rows import LateRowCleaner
 from xnat_watchd.studies.pipeline import FinishedDeliveries, Pipeline
@@ -76,6 +77,7 @@ class Daemon:
     once: bool = False  #: end when nothing is left to do; then there is no idle time in which to check the server
     gate_lock: threading.RLock = field(default_factory=threading.RLock)  #: one worker at a time decides about a gate
     finished: FinishedDeliveries = field(default_factory=FinishedDeliveries)
+    early: EarlySendings = field(default_factory=EarlySendings)  #: the ZIP that may be sent while it is checked
     sharer: XnatGateway  #: the gateway of the thread that applies share tables
     intake: Intake = field(init=False)
     sharing: Sharing = field(init=False)

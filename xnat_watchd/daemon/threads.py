@@ -174,7 +174,7 @@ def _work(daemon: Daemon, name: str, login: LoginRenewal) -> float:
         return IDLE  # the intake wakes the workers when it has found the work folder
     login.renew()
     version = daemon.ledger.version()
-    is_idle = daemon.idle_since.get(name) == version
+    is_idle = daemon.idle_since.get(name) == version and not daemon.early.is_offered
     if not is_idle:
         _carry_all(daemon, name, login)
     if daemon.may_begin() and name == next(iter(daemon.tools), None):

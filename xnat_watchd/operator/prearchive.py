@@ -94,14 +94,8 @@ def plan(project: str, names: Collection[str], context: PrearchiveContext, label
 
 
 def _line(row: ListedRow, context: PrearchiveContext, label: str | None, *, named: bool) -> RowLine:
-    known = context.ledger.existing_sessions.on_its_way(row.place.path)
-    ours = known or context.ledger.existing_sessions.at(row.place)
-    if ours and not (known and known.standing is Standing.HELD):
-        file = context.ledger.deliveries.file_name(int(ours.item.partition(".")[0]))
-        of_file = f" of {file}" if known is None and file else ""
-        if ours.is_parked and not context.is_served:
-            return RowLine(row=row, outcome=RowOutcome.GOES_ON, why=f"it is study {ours.item}{of_file}", study=ours.key)
-        return RowLine(row=row, outcome=RowOutcome.OURS, why=f"it is study {ours.item}{of_file}, of this service")
+    if ours := _of_ours(row, context):
+        return ours
     if row.status != READY:
         return RowLine(row=row, outcome=RowOutcome.NOT_READY, why=f"XNAT says {row.status or 'nothing'} of it")
     if is_place_name(row.place.folder) and not named:
@@ -112,6 +106,22 @@ def _line(row: ListedRow, context: PrearchiveContext, label: str | None, *, name
         raise
     except WatchdError as error:
         return RowLine(row=row, outcome=RowOutcome.CONFLICT, why=str(error))
+
+
+def _of_ours(row: ListedRow, context: PrearchiveContext) -> RowLine | None:
+    """Return the line for a row of this ledger, on which the service is at work; None if it is none."""
+    known = context.ledger.existing_sessions.on_its_way(row.place.path)
+    ours = known or context.ledger.existing_sessions.at(row.place)
+    if ours and not (known and known.standing is Standing.HELD):
+        file = context.ledger.deliveries.file_name(int(ours.item.partition(".")[0]))
+        of_file = f" of {file}" if known is None and file else ""
+        if ours.is_parked and not context.is_served:
+            return RowLine(row=row, outcome=RowOutcome.GOES_ON, why=f"it is study {ours.item}{of_file}", study=ours.key)
+        return RowLine(row=row, outcome=RowOutcome.OURS, why=f"it is study {ours.item}{of_file}, of this service")
+    if delivery := context.ledger.early_places.delivery_at(row.place):
+        why = f"it is a part of delivery {delivery}, of this service, which removes it"
+        return RowLine(row=row, outcome=RowOutcome.OURS, why=why)
+    return None
 
 
 def _of_another(row: ListedRow, folder: Path | None) -> RowLine:

@@ -28,11 +28,12 @@ from xnat_watchd.adapters.ledger.overwrites import MOST_WATCHED
 from xnat_watchd.core.delivery import ZipContents
 from xnat_watchd.core.errors import Stopped, Taken, TakenOver, Unusable
 from xnat_watchd.core.loose_files import WAITS
-from xnat_watchd.core.ports import Clock, Log
+from xnat_watchd.core.ports import CheckObserver, Clock, Log
 from xnat_watchd.core.refusals import BEING_TAKEN, NOT_COMPLETE, STILL_WRITTEN, Reason, refusal
 from xnat_watchd.core.settling import FileStat, WatchedFile, next_quiet, quiet, settle
 from xnat_watchd.core.states import DeliveryState
 from xnat_watchd.studies.drop_folder import DropFolder, IntakeRules, printable
+from xnat_watchd.studies.early_sending import EarlySendings
 from xnat_watchd.studies.rejected_zips import RejectedZips, note_of, reason_note
 from xnat_watchd.studies.steps.source import is_judged
 
@@ -57,13 +58,15 @@ class Intake:
         clock: Clock,
         log: Log,
         rules: IntakeRules,
-        open_zip: Callable[[Path], ZipContents],
+        open_zip: Callable[[Path, CheckObserver | None], ZipContents],
         is_whole: Callable[[Path], bool],
         recorded: Callable[[], None] = lambda: None,
+        early: EarlySendings | None = None,
     ) -> None:
         self._ledger, self._disk, self._folders, self._clock, self._log = ledger, disk, folders, clock, log
         self._marks, self._drop = marks, DropFolder(disk, folders.drop, rules)
         self._rules, self._open_zip, self._is_whole, self._recorded = rules, open_zip, is_whole, recorded
+        self._early = early or EarlySendings()
         self._rejected = RejectedZips(ledger.deliveries, disk, folders)
         self._sightings: Mapping[str, WatchedFile] = {}
         self._settling = 0
@@ -304,6 +307,8 @@ class Intake:
             self._judge(delivery, name, project, attempt)
         except TakenOver:  # by another station of this root, since this one was not heard of
             self._log.warning("delivery.taken_over", item=str(delivery))
+        finally:
+            self._early.close()
 
     def _judge(self, delivery: int, name: str, project: str, attempt: int) -> None:
         if attempt > FATAL_OPENINGS:
@@ -315,7 +320,7 @@ class Intake:
         path = self._folders.zip_of(delivery)
         try:
             stamp = self._disk.secure(path)
-            found = self._opened(path)
+            found = self._opened(path, self._early.offer(delivery, project, path, stamp))
             ends = 0 if isinstance(found, Unusable) else found.first_image_ends
             replaced = self._rejected.within(delivery, project, ends)
             self._disk.require_stamp(path, stamp)
@@ -331,9 +336,9 @@ class Intake:
         else:
             self._record(delivery, name, project, found, stamp, replaced)
 
-    def _opened(self, path: Path) -> ZipContents | Unusable:
+    def _opened(self, path: Path, observer: CheckObserver | None) -> ZipContents | Unusable:
         try:
-            return self._open_zip(path)
+            return self._open_zip(path, observer)
         except Unusable as error:
             return error
 
@@ -343,9 +348,11 @@ class Intake:
         """Record what a ZIP contains. `replaced`: the rejected deliveries that it holds, and where their ZIPs lie."""
         now = self._clock.now()
         kept_as = self._folders.free(kept_in_done(delivery, name, now))
-        with self._ledger.together():
+        with self._early.decided() as adopt, self._ledger.together():
             other = self._ledger.deliveries.record(delivery, contents, kept_as, now, stamp)
             settled = [one for one in replaced if self._ledger.deliveries.replace(one, delivery, now)]
+            if other is None and contents.as_it_is:
+                adopt(self._ledger, now)
         for one in settled:
             self._log.info("delivery.replaced", item=str(one), by=str(delivery))
             self._rejected.note_replaced(replaced[one], delivery, now)

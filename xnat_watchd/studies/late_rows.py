@@ -1,7 +1,8 @@
 """Remove prearchive rows that appear late at our places: after a lost answer, or after XNAT was restarted.
 
 By then the study has been sent again and is done, so such a row is a second copy. Every place that was ever in doubt
-is therefore checked for a month: one request every quarter of an hour for each project that has such a place.
+is therefore checked for a month: one request every quarter of an hour for each project that has such a place. So is
+every place where a ZIP was sent while it was checked, and not to its end.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
+from xnat_watchd.adapters.ledger.early_places import LeftPlace
 from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.errors import AuthRefused, NotYet, Stopped, Unavailable, WatchdError
 from xnat_watchd.core.ports import Log
 from xnat_watchd.studies.steps.context import Tools
-from xnat_watchd.studies.steps.place_proof import DOUBT_LASTS, clear
+from xnat_watchd.studies.steps.place_proof import DOUBT_LASTS, clear, clear_left
 from xnat_watchd.studies.steps.sending import is_chosen
 
 EVERY = 900.0  #: seconds between two looks
@@ -32,10 +34,16 @@ class LateRowCleaner:
         if now < self._next or not self._tools.gates.is_open():
             return
         self._next = now + EVERY
-        places = self._tools.ledger.places.doubted(self._tools.clock.now() - DOUBT_LASTS)
-        for project in sorted({place.project for place in places}):
+        ledger, until = self._tools.ledger, self._tools.clock.now()
+        places = ledger.places.doubted(until - DOUBT_LASTS)
+        left = ledger.early_places.left(until - DOUBT_LASTS, until)
+        for project in sorted({place.project for place in (*places, *(one.place for one in left))}):
             try:
-                self._look(project, [place for place in places if place.project == project])
+                self._look(
+                    project,
+                    [place for place in places if place.project == project],
+                    [one for one in left if one.place.project == project],
+                )
             except (Unavailable, AuthRefused) as error:
                 self._tools.gates.shut(error)
                 return
@@ -44,8 +52,9 @@ class LateRowCleaner:
             except WatchdError as error:
                 self._log.warning("place.unfinished", project=project, reason=str(error))
 
-    def _look(self, project: str, doubted: Sequence[Place]) -> None:
-        there = self._tools.gateway.rows_with(project, {place.timestamp for place in doubted})
+    def _look(self, project: str, doubted: Sequence[Place], left: Sequence[LeftPlace]) -> None:
+        places = (*doubted, *(one.place for one in left))
+        there = self._tools.gateway.rows_with(project, {place.timestamp for place in places})
         for gone in set(doubted).difference(there):
             self._tools.ledger.places.clear_locked(gone)
         for place in there:
@@ -53,6 +62,10 @@ class LateRowCleaner:
             if study is not None:
                 with suppress(NotYet):  # XNAT is at work on it, perhaps for ever: checked again at the next sweep
                     self._clear(study, place)
+        for one in left:
+            if one.place in there or one.mixed:
+                with suppress(NotYet):
+                    clear_left(one, self._tools)
 
     def _clear(self, study: int, place: Place) -> None:
         places, item = self._tools.ledger.places, self._tools.ledger.studies.get(study)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from xnat_watchd.adapters.ledger.deliveries import EndedDelivery
-from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.studies import StepFacts
 from xnat_watchd.core.delivery import Item
 from xnat_watchd.core.disk_errors import is_failing
@@ -37,9 +36,12 @@ from xnat_watchd.core.gate import OFTEN_ENOUGH, PROJECT_IN_TROUBLE, AllGates
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.states import LINE, DeliveryKind, Progress, Standing, reached
+from xnat_watchd.studies.early_sending import EarlySendings
+from xnat_watchd.studies.held_reporter import HeldReporter
 from xnat_watchd.studies.steps.archive import archive
 from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.demographics import describe
+from xnat_watchd.studies.steps.early import EarlySender
 from xnat_watchd.studies.steps.retire import end_with, move_zip, retire
 from xnat_watchd.studies.steps.upload import upload
 from xnat_watchd.studies.steps.withdraw import withdraw
@@ -73,26 +75,6 @@ class FinishedDeliveries:
         return bool(self.ended) or self.unretired
 
 
-@dataclass(slots=True)
-class HeldReporter:
-    """Logs every study that becomes held, whatever has held it: once, from the events of the ledger."""
-
-    ledger: Ledger
-    log: Log
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    newest: int = field(init=False)  #: event that was read
-
-    def __post_init__(self) -> None:
-        self.newest = self.ledger.studies.newest_event()
-
-    def report(self) -> None:
-        """Log the studies that became held since the last call."""
-        with self.lock:
-            self.newest, held = self.ledger.studies.held_after(self.newest)
-            for one in held:
-                self.log.warning("study.held", item=one["item"], project=one["project"], reason=one["reason"])
-
-
 class Pipeline:
     """One worker. Several workers may share a ledger, the lock of the gates and a `finished`."""
 
@@ -104,10 +86,12 @@ class Pipeline:
         finished: FinishedDeliveries,
         held: HeldReporter | None = None,
         *,
+        early: EarlySendings | None = None,  #: ZIPs that may be sent while they are checked
         goes_on: Callable[[], bool] = lambda: False,  #: whether another step follows at once
     ) -> None:
         self._held = held or HeldReporter(tools.ledger, log)
         self._tools, self.retry, self._log, self._finished, self._goes_on = tools, retry, log, finished, goes_on
+        self._early = EarlySender(early or EarlySendings(), tools, log)
         self._ledger, self._clock, self._gates = tools.ledger, tools.clock, tools.gates
         self._pending: tuple[Item, WatchdError] | None = None  #: to be given back once the ledger takes writes
         self._next: Item | None = None  #: taken together with the last progress
@@ -125,7 +109,7 @@ class Pipeline:
         self._only = only
         if self._next is not None and not self._are_open_still():  # shut or paused since it was taken ahead
             self.release()
-        item, self._next = self._next or self._take(only), None
+        item, self._next = self._next or self._sent_early() or self._take(only), None
         if item is None:
             return False
         self._carried = item
@@ -140,12 +124,14 @@ class Pipeline:
             raise
         finally:
             self._carried = None
+            self._early.forget()
         return True
 
     def holds(self) -> frozenset[int]:
         """Return the keys of the studies that were taken and not given back. Any thread may ask."""
         pending = self._pending[0] if self._pending else None
-        return frozenset(item.key for item in (self._carried, self._next, pending) if item is not None)
+        studies = (self._carried, self._next, pending, self._early.held)
+        return frozenset(item.key for item in studies if item is not None)
 
     def retire(self) -> bool:
         """Move the ZIPs of finished deliveries away. Return False if there was none, or if XNAT must be asked later.
@@ -178,6 +164,11 @@ class Pipeline:
     def _are_open_still(self) -> bool:
         self._seen = self._gates.now()
         return self._seen.are_open
+
+    def _sent_early(self) -> Item | None:
+        """Send the ZIP that is offered while it is checked, if one is. Return its study if it goes on at its place."""
+        may_begin = self._only is None and self._early.is_offered and self._are_open_still()
+        return self._early.send() if may_begin else None
 
     def _take(self, only: Collection[int] | None) -> Item | None:
         self._held.report()

@@ -37,6 +37,13 @@ class StudySorter:
         """How many instances are not sent because they repeat a UID: with the same bytes, or with other bytes."""
         return sum(draft.copies for draft in self._drafts.values())
 
+    @property
+    def sound_uid(self) -> str:
+        """The UID of the study if all that was added is complete, of one study and of one person; else empty."""
+        others = len(self._doubtful) + len(self._study_unknown) + len(self._without_study)
+        (uid, draft), *more = [*self._drafts.items()] or [("", _StudyDraft(""))]
+        return uid if draft.is_sound and not more and not others else ""
+
     def add(self, facts: InstanceFacts, instance: Instance) -> None:
         """Add a complete instance."""
         self._series += self._draft(facts.study_uid).add(facts, instance)
@@ -157,6 +164,11 @@ class _StudyDraft:
             self._others.add("", instance.member)
         self.instances.append(instance)
         return self._note_series(facts)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether no image of it is damaged, or of another patient."""
+        return not len(self.damage) and not len(self._others)
 
     def finish(self) -> None:
         """Keep one of several equal copies, and none of several contents under one UID."""

@@ -103,6 +103,11 @@ class StreamCheck:
         """Check the next member."""
         self._tidy = self._tidy and local is not None and member.start == self._end and self._fits(fd, member, local)
 
+    @property
+    def end(self) -> int:
+        """Where the last member ends; 0 if one did not pass."""
+        return self._end if self._tidy else 0
+
     def passed(self, directory: Directory) -> bool:
         """Return whether all members passed, with unique names, and nothing else precedes the directory."""
         fits = self._tidy and self._end == directory.start and not directory.tail and not directory.wrapped

@@ -21,6 +21,7 @@ from xnat_watchd.adapters.files.named_file import durably_written, naming
 from xnat_watchd.adapters.files.syncing import sync_folder
 from xnat_watchd.core.delivery import Instance, ZipContents
 from xnat_watchd.core.limits import Limits
+from xnat_watchd.core.ports import CheckObserver
 
 _THREADS_FROM = 16 * 1024 * 1024  #: packed bytes of a ZIP that several threads open sooner than one
 _THREADS_FROM_MEMBER = 32 * 1024  #: the same of its members on average: with smaller ones they wait for each other
@@ -41,16 +42,20 @@ def no_beat() -> None:
     """Do nothing: there is no heartbeat to renew."""
 
 
-def open_zip(path: Path, limits: Limits, beat: Callable[[], None] = no_beat) -> ZipContents:
+def open_zip(
+    path: Path, limits: Limits, beat: Callable[[], None] = no_beat, observer: CheckObserver | None = None
+) -> ZipContents:
     """Inflate, check and walk every member once, in constant memory. Return what the ZIP holds.
 
-    `beat` is called every few MiB to renew the heartbeat. Raise `Unusable` if the ZIP holds no usable study.
+    `beat` is called every few MiB to renew the heartbeat. `observer` is told of every member, in the thread that calls.
+    Raise `Unusable` if the ZIP holds no usable study.
     """
     with path.open("rb", buffering=0) as file:
         fd = file.fileno()
         directory = find_directory(fd)
         totals = refuse_unfit(fd, directory, limits, beat)
-        reading, allowances = ZipReading(fd, directory, limits, beat), Allowances.of(limits, totals.packed, beat)
+        reading = ZipReading(fd, directory, limits, beat, observer)
+        allowances = Allowances.of(limits, totals.packed, beat)
         threads = threads_for(totals)
         with OrderedThreads(threads, beat) as readers, OrderedThreads(min(threads, 1), beat) as digester:
             digest = FollowingDigest(fd, digester)

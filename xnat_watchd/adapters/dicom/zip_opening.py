@@ -18,6 +18,7 @@ from xnat_watchd.adapters.dicom.zip_members import members
 from xnat_watchd.core.delivery import Instance, ZipContents
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.limits import Limits
+from xnat_watchd.core.ports import CheckObserver
 
 _DIRECTORIES = 8  #: DICOMDIRs that are read: media have one
 _NOTES = 20  #: members that `detail` names
@@ -26,8 +27,15 @@ _NOTES = 20  #: members that `detail` names
 class ZipReading:
     """What is known of one ZIP while its members are read."""
 
-    def __init__(self, fd: int, directory: Directory, limits: Limits, beat: Callable[[], None]) -> None:
-        self._fd, self._directory, self._beat = fd, directory, beat
+    def __init__(
+        self,
+        fd: int,
+        directory: Directory,
+        limits: Limits,
+        beat: Callable[[], None],
+        observer: CheckObserver | None = None,
+    ) -> None:
+        self._fd, self._directory, self._beat, self._observer = fd, directory, beat, observer
         self._limits = limits
         self._sorter = StudySorter(limits)
         self._fates = MemberFates()
@@ -49,6 +57,15 @@ class ZipReading:
             self._record_fate(member, fate)
         elif not member.folder:
             self._sort(found)
+        if self._observer is not None:
+            self._tell(self._observer, found)
+
+    def _tell(self, observer: CheckObserver, found: ReadMember) -> None:
+        end, uid = self._stream_check.end, self._sorter.sound_uid
+        if not end or found.problem or found.fate is not None or not (uid or found.member.folder):
+            observer.unsound()
+        elif uid:
+            observer.sound(end, uid)
 
     def contents(self, sha256: Callable[[], str]) -> ZipContents:
         """Return what the ZIP contains. Raise `Unusable` if it holds no usable study. `sha256`: of the whole file."""

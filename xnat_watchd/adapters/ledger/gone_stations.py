@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from xnat_watchd.adapters.ledger.database import Database, Row, Transaction, text
+from xnat_watchd.adapters.ledger.early_places import end_sendings
 from xnat_watchd.adapters.ledger.people import record_person
 from xnat_watchd.adapters.ledger.stations import Stations
 from xnat_watchd.adapters.ledger.transitions import move
@@ -35,6 +36,7 @@ class GoneStations:
         with self._db.change() as db:
             gone = db.execute(_END_EPOCH, asked).fetchall()
             for station in gone:
+                end_sendings(db, station["id"], station["due"])
                 for row in db.execute(_LEFT_BUSY, (station["id"],)).fetchall():
                     _put_off(db, row, station, now)
         return [station["name"] for station in gone]

@@ -10,6 +10,7 @@ from xnat_watchd.adapters.ledger.contents import Contents
 from xnat_watchd.adapters.ledger.database import Database
 from xnat_watchd.adapters.ledger.decisions import Decisions
 from xnat_watchd.adapters.ledger.deliveries import Deliveries
+from xnat_watchd.adapters.ledger.early_places import EarlyPlaces
 from xnat_watchd.adapters.ledger.existing_sessions import ExistingSessions
 from xnat_watchd.adapters.ledger.findings import Findings
 from xnat_watchd.adapters.ledger.gone_stations import GoneStations
@@ -41,6 +42,7 @@ class Ledger(StatusParts):
         self.studies = Studies(database, self.stations)
         self.contents = Contents(database)
         self.places = Places(database)
+        self.early_places = EarlyPlaces(database, self.stations)
         self.findings = Findings(database)
         self.existing_sessions = ExistingSessions(database, self.stations)
         self.throughput = ThroughputView(database)

@@ -41,6 +41,7 @@ MOVED = (
     MovedTable("people", ("project", "subject_key"), meeting=Meeting.PEOPLE),
     MovedTable("places", ("id",), "id", {"study": "studies"}),
     MovedTable("series", ("study", "uid"), refers={"study": "studies"}),
+    MovedTable("early_places", ("delivery",), refers={"delivery": "deliveries"}),
     MovedTable("instances", ("study", "sop_uid"), refers={"study": "studies", "place": "places"}),
     MovedTable("findings", ("id",), "id", {"study": "studies"}, ("by", "reason")),
     MovedTable("clutter", ("delivery", "kind"), refers={"delivery": "deliveries"}),

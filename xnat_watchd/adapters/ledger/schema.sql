@@ -257,6 +257,19 @@ CREATE INDEX doubted_places ON places (doubted) WHERE doubted IS NOT NULL;
 CREATE UNIQUE INDEX one_current_place ON places (study) WHERE ended IS NULL;
 CREATE INDEX places_of_study ON places (study);
 
+-- where a ZIP is sent while it is checked, until its study has the place; later: where a part of it may have been left
+CREATE TABLE early_places (
+  delivery  INTEGER NOT NULL UNIQUE REFERENCES deliveries,
+  project   TEXT NOT NULL,
+  timestamp TEXT NOT NULL,
+  folder    TEXT NOT NULL,
+  study_uid TEXT NOT NULL,                     -- of all images that were sent
+  members   INTEGER NOT NULL CHECK (members > 0),  -- of the ZIP
+  ended     TEXT,                              -- when nothing more is sent there: only then it is removed
+  mixed     INTEGER NOT NULL DEFAULT 0 CHECK (mixed IN (0, 1)),  -- what lies there is not proved to be ours
+  UNIQUE (project, timestamp, folder)
+) STRICT;
+
 -- what was found out about the content of a study: a fact that only a named decision of a person settles
 CREATE TABLE findings (
   id      INTEGER PRIMARY KEY,

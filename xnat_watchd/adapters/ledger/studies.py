@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from xnat_watchd.adapters.ledger.database import Database, Transaction, moment, text
+from xnat_watchd.adapters.ledger.early_places import end_sendings
 from xnat_watchd.adapters.ledger.fences import must_be_under
 from xnat_watchd.adapters.ledger.healing import REPLACED, settle_healed
 from xnat_watchd.adapters.ledger.items import ITEM, as_item
@@ -70,6 +71,7 @@ class Studies:
         """
         until = text(now + lateness)
         with self._db.change() as db:
+            end_sendings(db, self._stations.me.id, until)
             rows = db.execute(_BUSY_HERE, (self._stations.me.id,)).fetchall()
             for row in rows:
                 if row["progress"] == Progress.UPLOADED:  # it may be archived already: the answer may be lost

@@ -411,3 +411,16 @@ CREATE TABLE commit_history (
   id   INTEGER PRIMARY KEY CHECK (id = 1),
   name TEXT NOT NULL                           -- of the history of commits: another one may lack some that were confirmed
 ) STRICT;
+
+-- where a ZIP is sent while it is checked, until its study has the place; later: where a part of it may have been left
+CREATE TABLE early_places (
+  delivery  INTEGER NOT NULL UNIQUE REFERENCES deliveries,
+  project   TEXT NOT NULL,
+  timestamp TEXT NOT NULL,
+  folder    TEXT NOT NULL,
+  study_uid TEXT NOT NULL,                     -- of all images that were sent
+  members   INTEGER NOT NULL CHECK (members > 0),  -- of the ZIP
+  ended     TEXT,                              -- when nothing more is sent there: only then it is removed
+  mixed     INTEGER NOT NULL DEFAULT 0 CHECK (mixed IN (0, 1)),  -- what lies there is not proved to be ours
+  UNIQUE (project, timestamp, folder)
+) STRICT;

@@ -167,6 +167,11 @@ class Views:
                    coalesce(p.ended, p.chosen), NULL
             FROM places p JOIN studies s ON s.key = p.study WHERE p.mixed = 1 AND p.settled IS NULL AND s.root = ?1
             UNION ALL
+            SELECT CAST(delivery AS TEXT), project, 'what lies at a place of ours in XNAT is not proved to be ours',
+                   'Ask the XNAT administrator whose it is: /prearchive/projects/' || project || '/' || timestamp
+                   || '/' || folder || '. The service sees when it is gone from there.', ended, NULL
+            FROM early_places WHERE mixed = 1
+            UNION ALL
             SELECT delivery || '.' || number, project,
                    'XNAT lacks ' || lost || ' of its images, which it was seen to hold',
                    'Ask who removed them. `xnat-watchd verify ITEM` looks again, `xnat-watchd resend ITEM` sends them'

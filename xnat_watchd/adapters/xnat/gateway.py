@@ -176,6 +176,10 @@ class XnatGateway:
             known.add(project)
         return is_writable
 
+    def archives_by_itself(self, project: str) -> bool:
+        """Return whether XNAT may archive what arrives in the project without being told to (F160, F251)."""
+        return projects.prearchive_code(self._client, project) != 0
+
     def listed(self) -> list[str]:
         """Return the IDs of the projects that XNAT lists for us."""
         return [one.id for one in self.projects()]

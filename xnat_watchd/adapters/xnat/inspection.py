@@ -11,6 +11,7 @@ from xnat_watchd.adapters.xnat.answer_meanings import Purpose
 from xnat_watchd.adapters.xnat.answers import Answer, date_of, document, table
 from xnat_watchd.adapters.xnat.client import Query, XnatClient
 from xnat_watchd.adapters.xnat.login import LOGIN_TIMEOUT, Dialect, find_dialect
+from xnat_watchd.adapters.xnat.projects import prearchive_code
 from xnat_watchd.adapters.xnat.records import JSON, path
 from xnat_watchd.adapters.xnat.server import ServerState
 from xnat_watchd.adapters.xnat.sockets import ConnectionState
@@ -70,9 +71,10 @@ class Inspection:
 
     def prearchive_code(self, project: str) -> int | None:
         """Return how a project archives: 0 on request, 4 and 5 automatically (F251)."""
-        answer = self._find_or_none(path("projects", project, "prearchive_code"))
-        said = answer.text.strip() if answer is not None else ""
-        return int(said) if said.isascii() and said.isdigit() and len(said) < len("100") else None
+        try:
+            return prearchive_code(self._client, project)
+        except WatchdError:
+            return None
 
     def anonymises(self, project: str) -> bool | None:
         """Return whether an anonymization script of the site or the project applies to our uploads.

@@ -55,6 +55,13 @@ def subjects(client: XnatClient, project: str) -> list[SubjectRow]:
     return [SubjectRow(one["ID"], one.get("label", "")) for one in table(answer) if one.get("ID")]
 
 
+def prearchive_code(client: XnatClient, project: str) -> int | None:
+    """Return how a project archives: 0 on request, 4 and 5 automatically (F251). None if XNAT does not tell."""
+    answer = client.find(path("projects", project, "prearchive_code"))
+    said = answer.text.strip() if answer is not None else ""
+    return int(said) if said.isascii() and said.isdigit() and len(said) < len("100") else None
+
+
 def _writable_on_1_6(client: XnatClient, project: str) -> bool:
     """Return whether our role there may write: 1.6 lists what may be read, and tells nothing else (F249)."""
     for one in table(client.read("/data/projects", {"accessible": "true", **JSON})):

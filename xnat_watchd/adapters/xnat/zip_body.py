@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from xnat_watchd.core.ports import Progressed
+from xnat_watchd.core.ports import UPLOAD_PIECE, Progressed
 
-PIECE = 1 << 20
+PIECE = UPLOAD_PIECE
 """Bytes sent at once. Above 128 KiB the speed no longer rises; the library's 16 KiB cost twice the CPU (F283)."""
 
 

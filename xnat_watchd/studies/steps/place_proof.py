@@ -19,10 +19,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from xnat_watchd.adapters.ledger.early_places import LeftPlace
 from xnat_watchd.core.comparison import Mixed, Unproved, Verdict, judge, judge_images
 from xnat_watchd.core.delivery import Holding, Item, Place, PrearchiveRow
 from xnat_watchd.core.errors import NotYet
-from xnat_watchd.studies.steps.context import Tools, finished_row
+from xnat_watchd.studies.steps.context import BUILD_AFTER, Tools, finished_row
 from xnat_watchd.studies.steps.sending import is_chosen
 
 DOUBT_LASTS = timedelta(days=30)  #: within which nearly every server is restarted
@@ -131,6 +132,34 @@ def clear(item: Item, place: Place, tools: Tools) -> None:
         row = tools.gateway.look(place)
     if row is not None:
         remove(item, row, tools)
+
+
+def clear_left(left: LeftPlace, tools: Tools) -> None:
+    """Remove what a ZIP has left where it was sent while it was checked. `NotYet` while XNAT is at work on it.
+
+    XNAT got the beginning of one study there. Something else than that stays, and is reported.
+    """
+    row, early = tools.gateway.look(left.place), tools.ledger.early_places
+    if row is not None and row.is_receiving and tools.clock.now() - left.ended >= BUILD_AFTER:
+        tools.gateway.build(left.place)
+        row = tools.gateway.look(left.place)
+    is_foreign = row is not None and not _is_left_by_us(left, finished_row(tools, row, None), tools)
+    if is_foreign != left.mixed:
+        early.flag(left.delivery, mixed=is_foreign)
+    if row is not None and not is_foreign:
+        tools.gateway.discard(left.place)
+
+
+def _is_left_by_us(left: LeftPlace, row: PrearchiveRow, tools: Tools) -> bool:
+    if tools.gateway.collides():  # nothing is sent early there: the server is another one now
+        return False
+    try:
+        seen = built(row.place, tools)
+    except NotYet:
+        if row.status != "ERROR":
+            raise
+        return True  # XNAT built no session of what it received
+    return seen.study_uid == left.study_uid and sum(seen.counts.values()) <= left.members
 
 
 def reclaim(item: Item, uid: str, tools: Tools) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -45,7 +46,7 @@ def zip_of(item: Item, missing: Collection[Instance], tools: Tools, *, anew: boo
     return OutgoingZip(clean, "")
 
 
-def new_place(item: Item, tools: Tools) -> Place:
+def new_place(project: str, item: str, tools: Tools) -> Place:
     """Choose a place that nobody else uses: a time in XNAT's own format and a folder with a random part (F66).
 
     No other study of ours has this time. If XNAT brings the upload back in another folder, the time shows whose it is.
@@ -53,10 +54,10 @@ def new_place(item: Item, tools: Tools) -> Place:
     the same study and name (F148), and a project that archives by itself makes it the session's label (F99).
     """
     now = tools.clock.now()
-    while tools.ledger.places.study_at(item.project, _stamp(now)) is not None:
+    while tools.ledger.places.study_at(project, _stamp(now)) is not None:
         now += timedelta(milliseconds=1)
     random = "".join(ALPHABET[int(tools.chance() * len(ALPHABET))] for _ in range(10))
-    return Place(item.project, _stamp(now), f"{OURS}{item.delivery}-{item.number}-{random}")
+    return Place(project, _stamp(now), f"{OURS}{item}-{random}")
 
 
 def is_chosen(place: Place) -> bool:
@@ -76,10 +77,18 @@ def send_zip(
     `choose` records a new place as such, and that an import of the ZIP of a stamp begins there at a time. Raise the
     gateway's errors but `AlreadyImported`.
     """
-    places, now, record = tools.ledger.places, tools.clock.now, _UploadRecord(item, content.stamp, tools)
+    record = UploadRecord(item, content.stamp, tools)
     record.begin(choose)
-    try:
+    with outcome_recorded(item, record, tools):
         tools.gateway.upload(place, str(content.path), record, alone=item.attempts > 1)
+
+
+@contextmanager
+def outcome_recorded(item: Item, record: UploadRecord, tools: Tools) -> Iterator[None]:
+    """Record what is known of the current place when the upload in the block fails. `AlreadyImported` is no failure."""
+    places, now = tools.ledger.places, tools.clock.now
+    try:
+        yield
     except AlreadyImported:
         with tools.ledger.together():
             record.end()
@@ -101,7 +110,7 @@ def send_zip(
         raise
 
 
-class _UploadRecord:
+class UploadRecord:
     """What the ledger holds of an upload: when something of it was sent last, and whether that was all.
 
     Most studies are sent in less than a moment. So an upload is recorded, before its first byte, as if all of it were
@@ -124,6 +133,10 @@ class _UploadRecord:
         begin = choose or partial(self._tools.ledger.places.begin_import, self._item)
         begin(self._tools.clock.now(), self._stamp)
         self._began = self._tools.clock.monotonic()
+
+    def go_on(self) -> None:
+        """Go on with an upload of which a part is sent, and which was just recorded as if all of it were."""
+        self._begun, self._began = True, self._tools.clock.monotonic()
 
     def __call__(self, sent: int, size: int) -> None:
         """Note that `sent` of `size` bytes were sent. Size 0: it is not our turn yet."""

@@ -134,7 +134,8 @@ def _only_session(sessions: Collection[Session]) -> Session:
 
 def _send(item: Item, missing: Collection[Instance], session: Session | None, tools: Tools) -> StepFacts:
     _must_not_be_sent_too_often(item, tools)
-    content, place = zip_of(item, missing, tools, anew=session is None), new_place(item, tools)
+    content = zip_of(item, missing, tools, anew=session is None)
+    place = new_place(item.project, f"{item.delivery}-{item.number}", tools)
     sending, merge_into = [i.sop_uid for i in missing], session.id if session else None
     named = content.path == tools.folders.clean_zip(item.name)
 
