@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import ValidationError
 
 from xnat_watchd.core.errors import Refusal
@@ -442,3 +444,40 @@ def test_zips_are_kept_for_ever_unless_it_is_said_otherwise(tmp_path: Path) -> N
 @pytest.mark.parametrize("wrong", ['keep_for = "30"', 'keep_for = "0d"', "keep_for = 30", 'keep_at_most = "big"'])
 def test_how_long_zips_are_kept_is_never_guessed(tmp_path: Path, wrong: str) -> None:
     assert "retention" in refusal(tmp_path, f"{LEAST}[retention]\n{wrong}\n")
+
+
+DATABASES = [
+    "postgresql://xnat_watchd@db.example.org/xnat_watchd?sslmode=require&passfile=/etc/xnat-watchd/password.txt",
+    "postgresql://xnat_watchd@db1,db2:5433/xnat_watchd?target_session_attrs=read-write",
+    "postgresql:///ledger?host=/var/run/postgresql&user=watchd", "postgres://%2Fvar%2Frun/ledger",
+    "postgresql://u@[fe80::1]:5432/ledger", "postgresql://",
+]  # fmt: skip
+WITH_PASSWORDS = [
+    "postgresql://u:secret@h/db", "postgresql://u:Geh#eim@h/db", "postgresql://u:geh/eim@h/db",
+    "postgresql://u:geh?eim@h/db", "postgresql://u:1234/eim@h/db", "postgresql://u:p@ss@h/db", "postgresql://:p@h/db",
+    "postgresql://h/db?password=p", "postgresql://h/db?user=u&sslpassword=p", "postgresql://h/db?%70assword=p",
+    "postgresql://u:@h/db", "host=h password=p", "postgresql://u:1?x=y@h/db",
+]  # fmt: skip
+PIECES = st.lists(st.sampled_from([*"aZ1:@/?#%&=[],. é", "password=", "user=", "%3A", "u:p@h"]), max_size=8)
+
+
+@pytest.mark.parametrize("url", DATABASES)
+def test_the_address_of_a_database_is_taken_as_it_is(url: str) -> None:
+    assert from_environ(LEDGER__URL=url).ledger.url == url
+
+
+@pytest.mark.parametrize("url", WITH_PASSWORDS)
+def test_an_address_that_may_hold_a_password_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        from_environ(LEDGER__URL=url)
+    assert "LEDGER__URL" in str(refused.value)
+    assert not any(part in str(refused.value) for part in ("secret", "Geh#", "geh/", "eim", "1234"))
+
+
+@given(PIECES.map(lambda pieces: f"postgresql://{''.join(pieces)}"))
+def test_no_password_is_in_an_address_that_is_taken_by_what_libpq_reads_there(url: str) -> None:
+    try:
+        read = conninfo_to_dict(from_environ(LEDGER__URL=url).ledger.url)
+    except (Refusal, ProgrammingError):  # or libpq makes nothing of it
+        return
+    assert not {"password", "sslpassword"} & {name for name, value in read.items() if value}

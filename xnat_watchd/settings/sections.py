@@ -7,7 +7,6 @@ from datetime import timedelta
 from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import parse_qs, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -47,15 +46,23 @@ def _station_or_nothing(name: str) -> str:
 
 
 def _address_without_password(url: str) -> str:
-    """Return the address of a PostgreSQL, as libpq reads it (34.1.1.2, Connection URIs)."""
-    if not url:
+    """Return the address of a PostgreSQL, as libpq reads it (34.1.1.2, Connection URIs).
+
+    A password may hold any letter, so whatever libpq could take for one is refused: all that is not well-formed.
+    """
+    found = _POSTGRES.fullmatch(url)
+    if not url or (found and "password=" not in (found["query"] or "")):
         return url
-    parts = urlsplit(url)
-    if parts.scheme not in ("postgresql", "postgres"):
-        raise ValueError("is no address of a PostgreSQL, as postgresql://user@host/database")
-    if parts.password or "password" in parse_qs(parts.query):
+    if ":" in url.partition("://")[2].rpartition("@")[0] or "password=" in url:
         raise ValueError("must not hold a password: put it into a file that libpq reads, see PGPASSFILE")
-    return url
+    raise ValueError("is no address of a PostgreSQL, as postgresql://user@host/database")
+
+
+_HOST = r"(?:[A-Za-z0-9._%~-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+_POSTGRES = re.compile(
+    rf"postgres(?:ql)?://(?:[^:@/?#\s]+@)?{_HOST}(?:,{_HOST})*"
+    r"(?:/[^/?#@:\s]*)?(?:\?(?P<query>[a-z_]+=[^&?#@\s]*(?:&[a-z_]+=[^&?#@\s]*)*))?"
+)
 
 
 def _address_or_nothing(address: str) -> str:

@@ -26,19 +26,27 @@ CHANNEL = "xnat_watchd"  #: on which each change is told
 LOCK = 0x584E5744  #: "XNWD": the advisory lock of who changes the ledger
 SHARES = 1  #: likewise, with the first: of who applies share tables
 CONNECTION = {
-    "application_name": "xnat-watchd", "connect_timeout": "10",
+    "application_name": "xnat-watchd", "client_encoding": "UTF8", "connect_timeout": "10",
     "keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3", "tcp_user_timeout": "30000",
 }  # fmt: skip
 """So that a cut line is noticed within half a minute (libpq, Parameter Key Words)."""
 
-IDLE = {
-    "idle_in_transaction_session_timeout": 30_000, "tcp_keepalives_idle": 10, "tcp_keepalives_interval": 5,
-    "tcp_keepalives_count": 3, "tcp_user_timeout": 30_000,
+SESSION = {
+    "search_path": SCHEMA, "default_transaction_isolation": "read committed", "timezone": "UTC", "datestyle": "ISO",
+    "standard_conforming_strings": "on", "client_min_messages": "warning",
+    "jit": "off",
+    "idle_in_transaction_session_timeout": "30000", "tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3", "tcp_user_timeout": "30000",
 }  # fmt: skip
-"""The same at the other end: the server ends the change of a station that is gone, for which all others wait."""
+"""What a session must have, whatever is set for the role or the database.
+
+Each statement sees what was true when it began, so that who has waited for the lock sees what the one before it wrote.
+The rest is CONNECTION at the other end: the server ends the change of a station that is gone, for which all wait.
+"""
 
 _WAIT = "Work goes on by itself once it can be reached. If it lasts, ask the database administrator."
 ASK = "Ask the database administrator; see 'Many workstations' in the documentation."
+_AT_ONCE = "Nothing to do: work goes on by itself at once."
 _FULL = "Ask the database administrator for space on its disk. Work then goes on by itself."
 
 _HISTORY = """
@@ -59,6 +67,7 @@ class PostgresDatabase(KnownRows):
         self._url, self._read_only, self._patience = url, read_only, patience
         self._depth, self._written, self._heard = 0, 0, 0  #: changes: open ones of this thread, our own, others'
         self._version: int | None = None
+        self._process = 0  #: of the server, for this connection
         self.connections = 0
         self._db = self._connect()
 
@@ -156,6 +165,10 @@ class PostgresDatabase(KnownRows):
             self._reconnect()
             return self.execute(sql, named or values).fetchone()
 
+    def encoding(self) -> str:
+        """Return in which encoding the database keeps texts."""
+        return self._db.info.parameter_status("server_encoding") or ""
+
     def history(self) -> str:
         """Return the system identifier of the server and its timeline, which is another one after a promotion."""
         row = self.row(_HISTORY)
@@ -188,7 +201,7 @@ class PostgresDatabase(KnownRows):
         return before not in (None, heard)
 
     def _hear(self, process: int) -> None:
-        if process == self._db.info.backend_pid:
+        if process == self._process:
             self._written += 1
         else:
             self._heard += 1
@@ -200,17 +213,22 @@ class PostgresDatabase(KnownRows):
             self._db = self._connect()
 
     def _connect(self) -> psycopg.Connection[Any]:
-        settings = {
-            **IDLE, "search_path": SCHEMA, "lock_timeout": int(self._patience * 1000), "timezone": "UTC",
-            "default_transaction_read_only": "on" if self._read_only else "off", "client_min_messages": "warning",
-        }  # fmt: skip
-        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-        db = psycopg.connect(make_conninfo(self._url, **CONNECTION, options=options), autocommit=True)
+        db = psycopg.connect(make_conninfo(self._url, **CONNECTION), autocommit=True)
         adapt(db)
+        settings = self._settings()  # not as options of the connection, which pgbouncer does not take
+        told = db.execute(
+            f"SELECT {', '.join(['set_config(%s, %s, false)'] * len(settings))}, pg_backend_pid()".encode(),
+            [word for setting in settings.items() for word in setting],
+        ).fetchone()
+        self._process = told[-1] if told else 0  # whose notices are ours: a pooler gives clients numbers of its own
         db.execute(f"LISTEN {CHANNEL}")
         db.add_notify_handler(lambda notice: self._hear(notice.pid))  # last: what comes before is heard as a connection
         self.connections += 1
         return db
+
+    def _settings(self) -> Mapping[str, str]:
+        only_read = {"default_transaction_read_only": "on"} if self._read_only else {}
+        return {**SESSION, "lock_timeout": str(int(self._patience * 1000)), **only_read}
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -221,6 +239,11 @@ class PostgresDatabase(KnownRows):
             raise NoRoom("the disk of the ledger's database is full", detail=str(error), advice=_FULL) from error
         except errors.ReadOnlySqlTransaction as error:
             raise LedgerUnusable("the ledger's database takes no writes", advice=ASK, passes=True) from error
+        except errors.InsufficientPrivilege as error:
+            raise LedgerUnusable("the ledger's user lacks a right in its database", advice=ASK, passes=True) from error
+        except errors.FeatureNotSupported as error:
+            self._db.close()  # so that all is planned anew in the next connection
+            raise LedgerUnusable("the tables of the ledger were changed", advice=_AT_ONCE, passes=True) from error
         except errors.LockNotAvailable as error:
             raise LedgerUnusable("the ledger is held by another program", advice=_WAIT, passes=True) from error
         except (psycopg.OperationalError, errors.IdleInTransactionSessionTimeout) as error:

@@ -12,6 +12,7 @@ from xnat_watchd.adapters.ledger.postgres_database import ASK, SCHEMA, PostgresD
 from xnat_watchd.core.errors import NoLedger, Occupied, Refusal
 
 MADE_AS = 3  #: the version of the schema that postgres.sql makes
+ENCODING = "UTF8"
 UPGRADES: tuple[str, ...] = ()  #: the first upgrades that version to the next, and so on
 
 
@@ -37,6 +38,12 @@ def open_postgres(
 
 
 def _prepare(database: PostgresDatabase, *, read_only: bool, upgrade: bool) -> None:
+    if (encoding := database.encoding()) != ENCODING:
+        raise Refusal(
+            f"the ledger's database has the encoding {encoding}, which has no place for every name",
+            advice="Ask the database administrator for another one: `CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE "
+            "template0`. Then name it in [ledger].",
+        )
     version, oldest = _versions(database)
     if version and oldest > VERSION:
         raise Refusal(
