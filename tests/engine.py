@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from functools import cache
 from hashlib import blake2b
@@ -24,7 +23,8 @@ from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.adapters.ledger.opening import open_database
 
 _IN_THE_SCHEMA = "-c search_path=xnat_watchd"
-_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema ORDER BY 1"
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'xnat_watchd' ORDER BY 1"
+_DIGEST = "SELECT '{0}' AS name, md5(string_agg(t::text, '' ORDER BY t::text)) AS digest FROM \"{0}\" t"
 _SEQUENCES = "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = current_schema ORDER BY 1"
 
 
@@ -70,27 +70,28 @@ def left_beside(root: Path) -> bytes:
     """Return a digest of what a kill leaves of the ledger of a root outside of it; a file is left in the root."""
     if not is_postgres():
         return b""
-    digest = blake2b()
-    with _beside(location_of(root)) as db:
-        for name, rows in _tables(db):
-            digest.update(f"\0{name}\0".encode() + b"".join(rows))
-        digest.update(repr(db.execute(_SEQUENCES).fetchall()).encode())
-    return digest.digest()
+    db = _watching(root)
+    return blake2b(repr((sorted(_digests(db)), db.execute(_SEQUENCES).fetchall())).encode()).digest()
 
 
 def copy_beside(root: Path, other: Path) -> None:
     """Copy what a kill leaves of the ledger of a root to that of another; a file is copied with the root.
 
-    The program may be connected, in the middle of a transaction, so its database cannot serve as a template.
+    The program may be connected, in the middle of a transaction, so its database cannot serve as a template. Only
+    tables that differ are copied: most of them are as they were at the last kill.
     """
     if not is_postgres():
         return
-    with _beside(location_of(root)) as one, _beside(location_of(other)) as copy:
+    one, copy = _watching(root), _watching(other)
+    with one.transaction(), copy.transaction():
         one.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        copy.execute("SET session_replication_role = replica")  # no trigger counts it, and order does not matter
-        for name, rows in _tables(one):
+        copy.execute("SET LOCAL session_replication_role = replica")  # no trigger counts it, and order does not matter
+        for name in sorted(name for name, _ in _digests(one) ^ _digests(copy)):
             copy.execute(f'DELETE FROM "{name}"'.encode())  # noqa: S608 - a name of ours
-            with copy.cursor().copy(f'COPY "{name}" FROM STDIN'.encode()) as to:
+            with (
+                one.cursor().copy(f'COPY "{name}" TO STDOUT'.encode()) as rows,
+                copy.cursor().copy(f'COPY "{name}" FROM STDIN'.encode()) as to,
+            ):
                 for row in rows:
                     to.write(row)
         for name, last in one.execute(_SEQUENCES).fetchall():
@@ -112,7 +113,12 @@ def _beside(where: Location) -> psycopg.Connection[tuple[Any, ...]]:
     return psycopg.connect(where.url, options=_IN_THE_SCHEMA)
 
 
-def _tables(db: psycopg.Connection[tuple[Any, ...]]) -> Iterator[tuple[str, list[bytes]]]:
-    for (name,) in db.execute(_TABLES).fetchall():
-        with db.cursor().copy(f'COPY "{name}" TO STDOUT'.encode()) as rows:
-            yield name, [bytes(row) for row in rows]
+def _watching(root: Path) -> psycopg.Connection[tuple[Any, ...]]:
+    """Return a connection to the ledger of a root that lasts: a new one takes longer than what is asked of it."""
+    return cluster().watching(location_of(root).url, _IN_THE_SCHEMA)
+
+
+def _digests(db: psycopg.Connection[tuple[Any, ...]]) -> frozenset[tuple[Any, ...]]:
+    """Return the name and a digest of each table, whatever order its rows are in."""
+    tables = [_DIGEST.format(name) for (name,) in db.execute(_TABLES).fetchall()]
+    return frozenset(db.execute(" UNION ALL ".join(tables).encode()).fetchall())

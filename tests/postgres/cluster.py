@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 import psycopg
@@ -62,6 +62,7 @@ class Cluster:
         self.folder, self._data, self.socket = folder, folder / "data", folder / ".s.PGSQL.5432"
         self._settings = {**SETTINGS, "unix_socket_directories": str(folder), **(settings or {})}
         self._programs, self._numbers, self._of = programs(), count(1), dict[Path, str]()
+        self._watching = dict[str, psycopg.Connection[tuple[Any, ...]]]()
         self._process: subprocess.Popen[bytes] | None = None
         owned(folder)
 
@@ -142,6 +143,8 @@ class Cluster:
 
     def close(self) -> None:
         """Stop it and remove its files."""
+        while self._watching:
+            self._watching.popitem()[1].close()
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder)
 
@@ -172,8 +175,16 @@ class Cluster:
         for folder in folders or [*self._of]:
             self.drop(self._of.pop(folder))
 
+    def watching(self, url: str, options: str) -> psycopg.Connection[tuple[Any, ...]]:
+        """Return a connection to a database that lasts as long as the database does."""
+        if url not in self._watching:
+            self._watching[url] = psycopg.connect(url, options=options, autocommit=True)
+        return self._watching[url]
+
     def drop(self, name: str) -> None:
         """Remove a database, whoever is still connected to it."""
+        if watching := self._watching.pop(self.url(name), None):
+            watching.close()
         self.tell(f"DROP DATABASE {name} WITH (FORCE)")
 
     def tell(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:

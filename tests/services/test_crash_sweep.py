@@ -78,7 +78,7 @@ class Sweep:
             return
         self._left.add(left)
         self._living_again = True
-        shutil.copytree(self._root, self._again, ignore=shutil.ignore_patterns("*-shm"))
+        shutil.copytree(self._root, self._again, ignore=shutil.ignore_patterns("*-shm"), dirs_exist_ok=True)
         copy_beside(self._root, self._again)
         xnat, time = copy.deepcopy((self.xnat, self.time), {id(self.xnat.lock): threading.RLock()})
         try:
@@ -88,6 +88,7 @@ class Sweep:
             raise Crash(f"moment {self.moments.moments}, {name}") from error
         finally:
             shutil.rmtree(self._again)
+            self._again.mkdir()  # so that a ledger in a database is not made anew
             self._living_again = False
 
     def watch(self, patch: pytest.MonkeyPatch) -> None:
