@@ -65,7 +65,9 @@ FOLDER: Faults = {
     "a-zip-in-work-that-was-withdrawn": (
         f"{FOLDER_TESTS}::test_a_zip_in_work_whose_delivery_was_withdrawn_is_put_back_under_its_name",
     ),
-    "a-zip-in-work-that-no-ledger-knows": (f"{FOLDER_TESTS}::test_a_zip_in_work_that_no_ledger_knows_is_put_back",),
+    "a-zip-in-work-that-no-ledger-knows": (
+        f"{FOLDER_TESTS}::test_a_zip_in_work_that_no_ledger_knows_is_put_back_nowhere",
+    ),
     "a-file-of-ours-in-the-way": (f"{FOLDER_TESTS}::test_nothing_of_ours_is_ever_overwritten_by_taking",),
     "links": (f"{FOLDER_TESTS}::test_links_are_never_followed_and_are_counted",),
     "a-link-put-in-a-files-place": (

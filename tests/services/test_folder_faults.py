@@ -415,11 +415,11 @@ def test_a_zip_in_work_whose_delivery_was_withdrawn_is_put_back_under_its_name(d
     assert desk.archived() == whole()
 
 
-def test_a_zip_in_work_that_no_ledger_knows_is_put_back(desk: Desk, station: Station) -> None:
+def test_a_zip_in_work_that_no_ledger_knows_is_put_back_nowhere(desk: Desk, station: Station) -> None:
     (station.folders.work / "7.zip").write_bytes(scan())
     (station.folders.work / "7.1.zip").write_bytes(b"a copy that can be made again")
     station = desk.station()
-    assert station.files() == ["drop/recovered-7.zip"]
+    assert station.files() == ["failed/1008_recovered-7.zip", "failed/1008_recovered-7.zip.txt"]
 
 
 def test_nothing_of_ours_is_ever_overwritten_by_taking(station: Station) -> None:

@@ -29,11 +29,12 @@ from xnat_watchd.core.delivery import ZipContents
 from xnat_watchd.core.errors import Stopped, Taken, TakenOver, Unusable
 from xnat_watchd.core.loose_files import WAITS
 from xnat_watchd.core.ports import CheckObserver, Clock, Log
-from xnat_watchd.core.refusals import BEING_TAKEN, NOT_COMPLETE, STILL_WRITTEN, Reason, refusal
+from xnat_watchd.core.refusals import BEING_TAKEN, NO_PROJECT, NOT_COMPLETE, STILL_WRITTEN, Reason, refusal
 from xnat_watchd.core.settling import FileStat, WatchedFile, next_quiet, quiet, settle
 from xnat_watchd.core.states import DeliveryState
 from xnat_watchd.studies.drop_folder import DropFolder, IntakeRules, printable
 from xnat_watchd.studies.early_sending import EarlySendings
+from xnat_watchd.studies.forgotten_zips import NOT_KNOWN, ForgottenZips
 from xnat_watchd.studies.rejected_zips import RejectedZips, note_of, reason_note
 from xnat_watchd.studies.steps.source import is_judged
 
@@ -68,6 +69,7 @@ class Intake:
         self._rules, self._open_zip, self._is_whole, self._recorded = rules, open_zip, is_whole, recorded
         self._early = early or EarlySendings()
         self._rejected = RejectedZips(ledger.deliveries, disk, folders)
+        self._forgotten = ForgottenZips(ledger, disk, folders, log)
         self._sightings: Mapping[str, WatchedFile] = {}
         self._settling = 0
         self._ignored: dict[str, Reason] = {}  #: name -> why it is not taken, as of this sweep
@@ -130,15 +132,18 @@ class Intake:
         """Finish or undo what was under way when the service stopped. `OSError` if the work folder is not ours."""
         self._marks.must_be_known("work")
         may_be_anothers = self._ledger.stations.has_company()
+        unknown = list[int]()
         for name in self._disk.names(self._folders.work):
             owner = owner_of(name)
             if owner is not None and owner[1] is None:
                 try:
-                    self._recover_zip(owner[0])
+                    if not self._recover_zip(owner[0]):
+                        unknown.append(owner[0])
                 except OSError as error:  # it stays there until the next start and disturbs nothing
                     self._report_refusal(name, error)
             elif not may_be_anothers and (owner is not None or (name.startswith(".") and name.endswith(".part"))):
                 self._disk.remove(self._folders.work / name)  # a copy that can be made again
+        self._forgotten.enter(unknown, self._clock.now())
         self._finish()
 
     def _drop_is_known(self) -> bool:
@@ -178,7 +183,10 @@ class Intake:
             self._report_refusal(path, error)
 
     def _take(self, seen: FileStat) -> None:
-        project, name = self._drop.project_of(seen.path) or "", printable(seen.path)
+        project, name = self._drop.project_of(seen.path), printable(seen.path)
+        if project is None:  # by rules that were set since the folder was listed
+            self._ignored[name] = NO_PROJECT
+            return
         self._disk.ensure_free(self._folders.drop / seen.path, seen)  # before it gets a number
         try:
             delivery = self._ledger.deliveries.expect(name, project, identity(seen), self._clock.now())
@@ -236,16 +244,24 @@ class Intake:
             if owner and known and known.state in (DeliveryState.REJECTED, DeliveryState.DUPLICATE):
                 self._try_move_away(owner[0])
 
-    def _recover_zip(self, delivery: int) -> None:
+    def _recover_zip(self, delivery: int) -> bool:
+        """Return False for a ZIP that is not proved to be the one of this delivery."""
         known = self._ledger.deliveries.delivered_zip(delivery)
-        if known is None:  # this ledger does not know it
-            self._put_back(delivery, f"recovered-{delivery}.zip")
-        elif known.state is DeliveryState.TAKEN:
-            return
-        elif known.kept_as is not None:
+        if known is None:
+            return False
+        if known.state is DeliveryState.TAKEN:  # its bytes are compared before any is sent
+            return True
+        path = self._folders.zip_of(delivery)
+        if not (
+            self._disk.is_as_dropped(path, known.identity)
+            or is_judged(known.judged, path, self._ledger.overwrites, self._disk)
+        ):
+            return False
+        if known.kept_as is not None:
             self._try_move_away(delivery)
         elif known.state is not DeliveryState.ARRIVING:
             self._put_back(delivery, known.name)
+        return True
 
     def _put_back(self, delivery: int, name: str) -> None:
         """Put a ZIP back into the drop folder, where it arrives as a new one."""
@@ -320,11 +336,13 @@ class Intake:
         path = self._folders.zip_of(delivery)
         try:
             stamp = self._disk.secure(path)
-            found = self._opened(path, self._early.offer(delivery, project, path, stamp))
+            found = self._opened(delivery, project, path, stamp) if project else NOT_KNOWN
             ends = 0 if isinstance(found, Unusable) else found.first_image_ends
             replaced = self._rejected.within(delivery, project, ends)
             self._disk.require_stamp(path, stamp)
         except Changed:
+            if not project:  # it may not go back to where it would be taken for one
+                raise
             self._put_back(delivery, name)
             self._ledger.deliveries.withdraw(delivery, self._clock.now())
             raise
@@ -336,7 +354,8 @@ class Intake:
         else:
             self._record(delivery, name, project, found, stamp, replaced)
 
-    def _opened(self, path: Path, observer: CheckObserver | None) -> ZipContents | Unusable:
+    def _opened(self, delivery: int, project: str, path: Path, stamp: str) -> ZipContents | Unusable:
+        observer = self._early.offer(delivery, project, path, stamp)
         try:
             return self._open_zip(path, observer)
         except Unusable as error:
@@ -395,13 +414,14 @@ class Intake:
             self._unmoved.discard(delivery)
 
     def _move_away(self, delivery: int, known: DeliveredZip) -> None:
-        path, in_work = self._folders.kept_path(known.kept_as or ""), self._disk.exists(self._folders.zip_of(delivery))
-        if in_work and not is_judged(known.judged, self._folders.zip_of(delivery), self._ledger.overwrites, self._disk):
+        path, ours = self._folders.kept_path(known.kept_as or ""), self._folders.zip_of(delivery)
+        can_go_back = known.project and self._disk.exists(ours)
+        if can_go_back and not is_judged(known.judged, ours, self._ledger.overwrites, self._disk):
             self._ledger.overwrites.release(delivery, self._clock.now())
             self._put_back(delivery, known.name)
             return
         self._marks.must_be_known(folder_name_of(known.kept_as or ""))
         if known.state is DeliveryState.REJECTED:
-            self._disk.write(note_of(path), reason_note(delivery, known.why, known.advice))
+            self._disk.write(note_of(path), reason_note(delivery, known.why, known.advice, known.project))
         move_out_of_work(self._folders, self._disk, delivery, path, known.studies)
         self._ledger.overwrites.stamp(delivery, self._disk.stamp(path) or "")

@@ -20,6 +20,7 @@ from xnat_watchd.core.refusals import SETTLE
 
 MOST_COMPARED = 100  #: the latest rejected ZIPs of the project; most differ in their first bytes
 _NOTHING_SENT = "This ZIP could not be used, and nothing of it was sent to XNAT."
+_NOT_KNOWN = "It is not known of this ZIP whether it was sent to XNAT."
 
 
 @dataclass(slots=True)
@@ -67,10 +68,10 @@ def note_of(zip_: Path) -> Path:
     return zip_.with_name(f"{zip_.name}.txt")
 
 
-def reason_note(delivery: int, why: str, advice: str) -> str:
+def reason_note(delivery: int, why: str, advice: str, project: str) -> str:
     """Return the text that says why no study came of a ZIP, and what to do, as `status` says it."""
     return (
-        f"{_NOTHING_SENT}\n\nWhy: {why}.\n"
+        f"{_NOTHING_SENT if project else _NOT_KNOWN}\n\nWhy: {why}.\n"
         f"What to do: {advice} {for_item(SETTLE, str(delivery))}\n"
         f"To know more: type `xnat-watchd show {delivery}`.\n"
     )

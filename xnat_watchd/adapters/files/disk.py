@@ -177,6 +177,15 @@ class Disk:
         """Return the names of the files in a folder of ours, sorted."""
         return sorted(entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False))
 
+    def seen(self, path: Path, name: str) -> FileStat:
+        """Return a file of ours as a scan would show it under a name in the drop folder."""
+        stat = path.stat(follow_symlinks=False)
+        return FileStat(name, stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_dev, stat.st_nlink)
+
+    def is_as_dropped(self, path: Path, known: str) -> bool:
+        """Return whether a file has the size and the time of the one with this `identity`, wherever it lies now."""
+        return identity(self.seen(path, "")).split(":")[:2] == known.split(":")[:2]
+
     def digest(self, path: Path) -> str:
         """Return the SHA-256 of a file, in hex."""
         return digest(path, self.beat)

@@ -10,7 +10,7 @@ from pathlib import Path
 from xnat_watchd.adapters.files.disk import Disk, free_name
 
 LONGEST_NAME = 120  #: bytes of a dropped name that are kept: with number and `.txt` it fits every file system
-_OURS = re.compile(r"(\d+)(?:\.(\d+))?\.zip")
+_OURS = re.compile(r"(\d{1,18})(?:\.(\d{1,18}))?\.zip")  # a number that fits the ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,21 +6,23 @@ What is unfinished may be further than the ledger says, and some of what was sen
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from xnat_watchd.adapters.ledger.database import Database, Transaction
+from xnat_watchd.adapters.ledger.database import Database, Row, Transaction
 from xnat_watchd.adapters.ledger.people import record_person
 from xnat_watchd.adapters.ledger.standings import GOES_ON
+from xnat_watchd.adapters.ledger.stations import Stations
 from xnat_watchd.adapters.ledger.transitions import move
 from xnat_watchd.core.states import Event, Progress, Standing
 
-WHY = "the ledger's database has failed over, and XNAT may have more of it than the ledger says"
+WHY = "the ledger may have forgotten something, and XNAT may have more of it than the ledger says"
 ADVICE = "Nothing to do: XNAT is asked first whether it has the study."
 PAUSED = "the ledger's database has failed over and may have lost what was recorded last: no ZIP is deleted"
+OLDER = "the ledger does not know what lies in the work folder, and may be an older copy: no ZIP is deleted"
 VERIFY = (
     "Look what XNAT has: `xnat-watchd verify --since 1d`, and by `xnat-watchd archive --dry-run` whether its prearchive"
     " has a row of the name watchd-... that is archived already: that one is a double. Then type `xnat-watchd resume`"
-    " at each station."
 )
 AHEAD = 1_000_000
 """Added to the fence of each study: more than it can have been taken in what was lost, so that nobody who was given one
@@ -32,8 +34,8 @@ SKIPPED = 1000  #: numbers of deliveries and the like that are left out: those t
 class CommitHistory:
     """The history in which the ledger goes on. A ledger that is a file has one only."""
 
-    def __init__(self, database: Database) -> None:
-        self._db = database
+    def __init__(self, database: Database, stations: Stations) -> None:
+        self._db, self._stations = database, stations
 
     def name(self) -> str:
         """Return the name of the history in which the database goes on."""
@@ -60,13 +62,32 @@ class CommitHistory:
                 _distrust(db, now)
         return not first
 
+    def distrust_root(self, latest: int, now: datetime) -> None:
+        """Put in doubt all that is unfinished in the root of this station, and pause its retention.
+
+        `latest`: the greatest number of a delivery that is known to be lost. No new one gets a number up to it.
+        """
+        me = self._stations.me
+        with self._db.change() as db:
+            row = db.execute("SELECT coalesce(max(id), 0) AS known FROM deliveries").fetchone()
+            lost = latest if latest <= row["known"] + AHEAD else 0  # else it is no number that was ever given
+            self._db.continue_numbers("deliveries", "id", after=max(row["known"], lost) + SKIPPED)
+            db.execute(
+                f"{_PAUSE} WHERE id = :me ON CONFLICT DO NOTHING", {"why": OLDER, "advice": f"{VERIFY}.", "me": me.id}
+            )
+            _put_in_doubt(db, now, db.execute(f"{_UNFINISHED} AND root = ? ORDER BY key", (me.root,)).fetchall())
+
 
 def _distrust(db: Transaction, now: datetime) -> None:
-    latest = db.execute("SELECT database_now(coalesce(max(lateness), 0)) AS due FROM stations").fetchone()
     db.execute("UPDATE stations SET epoch = epoch + 1, gone = database_now(0) WHERE gone IS NULL")
     db.execute("SELECT skip_numbers(?)", (SKIPPED,))
-    db.execute(_PAUSE, {"why": PAUSED, "advice": VERIFY})
-    for row in db.execute(_UNFINISHED).fetchall():
+    db.execute(f"{_PAUSE} WHERE true ON CONFLICT DO NOTHING", {"why": PAUSED, "advice": f"{VERIFY} at each station."})
+    _put_in_doubt(db, now, db.execute(f"{_UNFINISHED} ORDER BY key").fetchall())
+
+
+def _put_in_doubt(db: Transaction, now: datetime, studies: Sequence[Row]) -> None:
+    latest = db.execute("SELECT database_now(coalesce(max(lateness), 0)) AS due FROM stations").fetchone()
+    for row in studies:
         if row["progress"] == Progress.UPLOADED:  # it may be archived already
             record_person(db, row["key"])
         due = max(latest["due"], row["due"] or "")
@@ -76,11 +97,10 @@ def _distrust(db: Transaction, now: datetime) -> None:
 
 _UNFINISHED = f"""
 SELECT * FROM studies WHERE standing {GOES_ON} AND standing <> 'held' AND (standing <> 'waiting' OR due IS NOT NULL)
-ORDER BY key
 """
 """All but those that wait for a person, or for a setting."""
 
 _PAUSE = """
 INSERT INTO pauses (of, since, why, advice, station)
-SELECT 'retention', database_now(0), :why, :advice, id FROM stations WHERE true ON CONFLICT DO NOTHING
+SELECT 'retention', database_now(0), :why, :advice, id FROM stations
 """

@@ -104,8 +104,8 @@ class Database(Protocol):
     def renew_statistics(self, tables: Iterable[str]) -> None:
         """Have the planner know how many rows these tables have, within a change that writes or reads very many."""
 
-    def continue_numbers(self, table: str, column: str) -> None:
-        """Have new rows of a table get numbers after all that were written by value, within a change."""
+    def continue_numbers(self, table: str, column: str, after: int = 0) -> None:
+        """Have new rows of a table get numbers after `after` and all that were written by value, within a change."""
 
     def must_take_writes(self) -> None:
         """Raise `LedgerUnusable` if it may only be read."""

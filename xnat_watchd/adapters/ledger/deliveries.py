@@ -60,6 +60,8 @@ class DeliveredZip:
     why: str
     advice: str
     judged: JudgedZip | None  #: None if it is known to have changed
+    project: str  #: empty: it is not known
+    identity: str  #: of the file as it was dropped
 
 
 _ENDED_AFTER = f"AND d.id IN (SELECT e.delivery FROM events e WHERE e.id > ? AND e.standing {HAS_ENDED})"
@@ -154,7 +156,7 @@ class Deliveries:
             return None
         return DeliveredZip(
             row["name"], DeliveryState(row["state"]), row["kept_as"], row["sha256"], row["studies"],
-            row["why"] or "", row["advice"] or "", judged_zip(row),
+            row["why"] or "", row["advice"] or "", judged_zip(row), row["project"], row["identity"],
         )  # fmt: skip
 
     def file_name(self, delivery: int) -> str:
@@ -216,9 +218,12 @@ class Deliveries:
             raise TakenOver
 
     def rejected(self, project: str, most: int) -> dict[int, str]:
-        """Return the latest ones of a project in this root that nobody has settled: number -> where its ZIP lies."""
+        """Return the latest ones in this root that nobody has settled: number -> where its ZIP lies.
+
+        They are those of a project, and those of which no project is known.
+        """
         rows = self._db.rows(
-            "SELECT id, kept_as FROM deliveries WHERE state = 'rejected' AND settled IS NULL AND project = ?"
+            "SELECT id, kept_as FROM deliveries WHERE state = 'rejected' AND settled IS NULL AND project IN (?, '')"
             " AND kept_as IS NOT NULL AND root = ? ORDER BY id DESC LIMIT ?",
             project, self._stations.me.root, most,
         )  # fmt: skip

@@ -55,7 +55,7 @@ class Ledger(StatusParts):
         self.listing = DeliveryListing(database)
         self.shares = Shares(database, self.stations)
         self.messages = Messages(database, self.stations)
-        self.commit_history = CommitHistory(database)
+        self.commit_history = CommitHistory(database, self.stations)
         self.import_starts = ImportStarts(database)
         self.changed = database.changed
         self.version = database.version

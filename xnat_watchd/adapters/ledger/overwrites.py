@@ -37,7 +37,7 @@ class Overwrites:
 
         They are those of which something may still be sent, those from which no study could be read, and the latest
         kept ones: a program that had one of these open when it was moved may still write to it. Of the first kind, not
-        more than `MOST_WATCHED` that came after the delivery `after`.
+        more than `MOST_WATCHED` that came after the delivery `after`. One without a project has no place to go back to.
         """
         rows = self._db.rows(_WATCHED, after, text(now - KEPT_WATCHED), MOST_WATCHED, self._stations.me.root)
         return [one for one in map(judged_zip, rows) if one is not None]
@@ -109,6 +109,7 @@ SELECT * FROM deliveries WHERE id IN (
     AND d.state = 'taken' AND d.kind = 'zip' AND d.stamp <> '' AND d.root = ?4 ORDER BY s.delivery LIMIT ?3) AS sent
   UNION ALL
   SELECT id FROM deliveries WHERE state = 'rejected' AND settled IS NULL AND stamp <> '' AND root = ?4
+  AND project <> ''
   UNION ALL
   SELECT * FROM (
     SELECT id FROM deliveries INDEXED BY kept_deliveries WHERE kept_as IS NOT NULL AND deleted IS NULL AND ended >= ?2

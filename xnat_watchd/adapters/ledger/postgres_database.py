@@ -127,11 +127,11 @@ class PostgresDatabase(KnownRows):
         """Have the planner know how many rows these tables have, within a change that writes or reads very many."""
         self._db.execute(f"ANALYZE {', '.join(tables)}".encode())
 
-    def continue_numbers(self, table: str, column: str) -> None:
-        """Have new rows of a table get numbers after all that were written by value, within a change."""
-        greatest = f"greatest((SELECT max({column}) FROM {table}), nextval(pg_get_serial_sequence($1, $2)))"
+    def continue_numbers(self, table: str, column: str, after: int = 0) -> None:
+        """Have new rows of a table get numbers after `after` and all that were written by value, within a change."""
+        greatest = f"greatest((SELECT max({column}) FROM {table}), nextval(pg_get_serial_sequence($1, $2)), $3::BIGINT)"
         psycopg.RawCursor(self._db).execute(
-            f"SELECT setval(pg_get_serial_sequence($1, $2), {greatest})".encode(), [table, column]
+            f"SELECT setval(pg_get_serial_sequence($1, $2), {greatest})".encode(), [table, column, after]
         )
 
     def must_take_writes(self) -> None:

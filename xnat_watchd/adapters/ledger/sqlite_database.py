@@ -116,8 +116,12 @@ class SqliteDatabase(KnownRows):
     def renew_statistics(self, tables: Iterable[str]) -> None:
         """Do nothing: the plans of SQLite are made without statistics."""
 
-    def continue_numbers(self, table: str, column: str) -> None:
-        """Do nothing: SQLite numbers new rows after the greatest number that there is."""
+    def continue_numbers(self, table: str, column: str, after: int = 0) -> None:
+        """Have new rows of a table get numbers after `after`. After the greatest that there is they get them anyway."""
+        del column
+        numbered = self._db.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?", (after, table))
+        if after and not numbered.rowcount:
+            self._db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?,?)", (table, after))
 
     def alone(self) -> AbstractContextManager[None]:
         """Hold nothing; see `Database.alone`."""
