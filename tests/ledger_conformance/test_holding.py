@@ -7,7 +7,16 @@ import pytest
 from tests.ledger_conformance.engines import Recorder, study
 from tests.ledger_conformance.test_taking import DAMAGED
 from xnat_watchd.core.delivery import Person
-from xnat_watchd.core.errors import Conflict, Impossible, NotYet, Permanent, Stopped, Unavailable, Undecided
+from xnat_watchd.core.errors import (
+    AlreadyRecorded,
+    Conflict,
+    Impossible,
+    NotYet,
+    Permanent,
+    Stopped,
+    Unavailable,
+    Undecided,
+)
 from xnat_watchd.core.findings import Finding, FindingKind
 from xnat_watchd.core.states import Progress
 
@@ -138,3 +147,27 @@ def test_two_people_never_share_a_subject_label_in_whatever_case(recorder: Recor
     recorder.ledger.studies.hold(other, recorder.now, Undecided("two people"))
     recorder.archive(recorder.take(), "S1")
     assert recorder.ledger.existing_sessions.person_of("P1", "S1") == Person(name="Quoll^Zenobia", id="ZQ-1")
+
+
+def test_what_another_station_or_a_person_has_let_go_on_meanwhile_stays_as_it_is(recorder: Recorder) -> None:
+    first, second = recorder.receive(), recorder.receive()
+    for _ in range(2):
+        recorder.ledger.studies.hold(recorder.take(), recorder.now, Permanent("refused"))
+    keys = [recorder.key(first), recorder.key(second)]
+    recorder.ledger.studies.let_wait(keys[:1], recorder.now)
+    taken = recorder.take()
+    recorder.ledger.studies.let_wait(keys, recorder.now)
+    assert (taken.key, recorder.standing(first), recorder.standing(second)) == (keys[0], "busy", "ready")
+
+
+def test_what_is_recorded_already_is_recorded_once(recorder: Recorder) -> None:
+    delivery = recorder.receive()
+    item = recorder.take()
+    recorder.upload(item)
+    with pytest.raises(AlreadyRecorded):
+        recorder.advance(item)
+    with pytest.raises(AlreadyRecorded):
+        recorder.ledger.studies.hold(item, recorder.now, Permanent("refused"))
+    with pytest.raises(AlreadyRecorded):
+        recorder.ledger.studies.give_back(item, recorder.now, Permanent("lost"), in_doubt=True)
+    assert (recorder.standing(delivery), recorder.take().progress) == ("ready", Progress.UPLOADED)

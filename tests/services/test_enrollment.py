@@ -14,7 +14,7 @@ from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.ledger.stations import StationProcess
 from xnat_watchd.adapters.log_tables import EVENTS, FACTS
-from xnat_watchd.core.errors import LedgerUnusable, Occupied
+from xnat_watchd.core.errors import LedgerUnusable, Occupied, Refusal, TakenOver
 from xnat_watchd.core.lease import LEASE, RENEWED_EVERY, StationLease
 from xnat_watchd.daemon.enrollment import Enrollment
 
@@ -182,3 +182,18 @@ def test_one_that_has_ended_is_not_missed(host: Callable[[str], Host]) -> None:
     other.time.pass_(seconds=RENEWED_EVERY)
     other.enrollment.check()
     assert "station.gone" not in other.log.events()
+
+
+def test_one_whose_root_was_moved_away_meanwhile_must_end_and_takes_nothing(host: Callable[[str], Host]) -> None:
+    cut_off, other = host("ct-1"), host("ct-2")
+    for one in (cut_off, other):
+        one.enrollment.begin()
+        one.ledger.stations.serve("their-root")
+    other.ledger.moves.begin("a move", other.time.now())
+    with pytest.raises(TakenOver):
+        cut_off.ledger.deliveries.expect("1.zip", "P1", "identity", cut_off.time.now())
+    cut_off.time.pass_(minutes=10)
+    with pytest.raises(Refusal, match="was moved away"):
+        cut_off.enrollment.check()
+    assert cut_off.enrollment.refused is not None
+    assert not cut_off.lease.may_begin()

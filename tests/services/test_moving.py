@@ -30,6 +30,7 @@ from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.listing import DeliveryQuery
 from xnat_watchd.adapters.ledger.moved_tables import MOVED, OURS, STAY
 from xnat_watchd.adapters.ledger.opening import open_database
+from xnat_watchd.adapters.ledger.stations import StationProcess
 from xnat_watchd.core.delivery import Person
 from xnat_watchd.core.errors import LedgerUnusable, Occupied, Refusal
 from xnat_watchd.core.sharing.plan import ShareSession
@@ -436,6 +437,19 @@ def test_a_ledger_that_was_moved_away_is_not_served(station: Workstation, url: s
     settings = station.settings(url if shared else "")
     with pytest.raises(Refusal, match="was moved away"):
         build(settings, Credential("tech", Secret("secret"), "a test"), Notes(), whole=True)
+
+
+def test_no_other_host_of_the_root_takes_what_was_moved_away(station: Workstation, url: str) -> None:
+    filled(station)
+    import_ledger(station.settings(url), station.export(), NOW)
+    other = station.ledger(url)
+    other.stations.enroll(StationProcess("ct-9", "0.2.0", "its lock"))
+    other.stations.serve(root_id(station.root / "work"))
+    other.stations.leave()  # for the others: it is cut off, and does not know
+    station.export("back.jsonl", url=url)
+    assert other.studies.take(NOW + timedelta(days=9)) is None
+    assert other.stations.renew(timedelta(0)) is None
+    other.close()
 
 
 def test_an_export_that_fails_leaves_the_ledger_in_use_and_no_file(

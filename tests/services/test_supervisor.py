@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.services.desk import Desk, scan, whole
 from tests.services.test_machine_faults import at, daemon, turn
 from tests.station import Notes, Station, Time, zipped
+from xnat_watchd.adapters.files.status_file import StatusPublisher
 from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.adapters.threads import Loop
@@ -25,7 +26,8 @@ from xnat_watchd.daemon import one_off_run, service, threads
 from xnat_watchd.daemon.reload import reload
 from xnat_watchd.daemon.state import SAME_FOR, Daemon
 from xnat_watchd.daemon.supervisor import AGAIN, supervised
-from xnat_watchd.operator.status import Exit
+from xnat_watchd.operator.current_status import published_at
+from xnat_watchd.operator.status import Exit, without_names
 
 LEDGER = LedgerUnusable("the ledger cannot be used", advice="Look at its disk.", passes=True)
 WORKER = "worker-1"
@@ -89,6 +91,37 @@ def test_the_status_is_composed_anew_only_after_a_change_and_from_time_to_time(
     time.pass_(seconds=SAME_FOR)
     later = daemon.take_snapshot()
     assert later["at"] > paused["at"]
+
+
+def test_a_disk_that_is_full_elsewhere_is_told_as_that(daemon: Daemon) -> None:
+    daemon.note_room(1 << 40)
+    supervised(
+        daemon, raising(NoRoom("the disk of the ledger's database is full", advice="Ask for space on its disk."))
+    )
+    (row,) = daemon.take_snapshot()["attention"]
+    assert (row["why"], row["advice"]) == (
+        "the disk of the ledger's database is full, so nothing is taken", "Ask for space on its disk."
+    )  # fmt: skip
+    daemon.note_room(0)
+    (row,) = daemon.take_snapshot()["attention"]
+    assert row["why"].startswith("too little room is left, so nothing is taken: 0 kB are free")
+
+
+def test_figures_that_cannot_be_read_anew_keep_their_time(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = daemon.take_snapshot()
+    monkeypatch.setattr(daemon.ledger_status, "snapshot", raising(LEDGER))
+    cast("Time", daemon.clock).pass_(minutes=10)
+    told = daemon.take_snapshot()
+    assert (told["at"], told["attention"][0]["item"]) == (before["at"], "ledger")
+    now = datetime.now(UTC)
+    old = {**told, "at": (now - timedelta(minutes=10)).isoformat(), "said": now.isoformat()}
+    StatusPublisher(tmp_path / "status.json").publish(without_names(old, lambda _: True), now)
+    seen = published_at(tmp_path / "status.json")
+    assert seen is not None
+    assert [row["item"] for row in seen["attention"]] == ["ledger"]  # it is not silent
+    assert (seen["age"], "said" in seen) == (600, False)
 
 
 def test_a_fault_of_ours_ends_the_loop(daemon: Daemon) -> None:

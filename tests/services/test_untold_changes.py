@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -71,3 +72,27 @@ def test_a_duplicate_of_which_it_was_not_told_lies_in_done(station: Station) -> 
         station.take_in()
     station.run()
     assert [file for file in station.files() if file.startswith(("drop/", "work/"))] == []
+
+
+@pytest.mark.parametrize("step", range(3), ids=["uploaded", "archived", "complete"])
+def test_a_study_goes_on_from_what_was_recorded_although_nobody_was_told(station: Station, step: int) -> None:
+    station.drop("a.zip", zipped([("1.dcm", instance())]))
+    station.take_in()
+    for _ in range(step):
+        assert station.pipeline.step()
+    together = station.ledger.together
+
+    @contextmanager
+    def untold() -> Iterator[None]:
+        with together():
+            yield
+        station.ledger.together = together  # type: ignore[method-assign]
+        raise LedgerUnusable("the line was cut", advice="", passes=True)
+
+    station.ledger.together = untold  # type: ignore[method-assign]
+    with pytest.raises(LedgerUnusable):
+        station.pipeline.step()
+    station.work()
+    assert [standing for *_, standing in station.standings()] == ["done"]
+    assert [file for file in station.files() if file.startswith(("drop/", "work/"))] == []
+    assert len(station.ledger.views.deliveries()) == 1

@@ -301,6 +301,13 @@ class TakenOver(Exception):
     """
 
 
+class AlreadyRecorded(Exception):
+    """What became of a study stands in the ledger already: the answer to that change was lost. Go on from there.
+
+    Only who was given a study under its fence changes what it is busy with. This is no `WatchdError` either.
+    """
+
+
 FAILURES = (WatchdError, LedgerUnusable)  #: what a command tells in a sentence; any other error is a fault of ours
 
 

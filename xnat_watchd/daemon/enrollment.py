@@ -12,7 +12,7 @@ from typing import Protocol
 
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.stations import StationProcess
-from xnat_watchd.core.errors import LedgerUnusable, Occupied
+from xnat_watchd.core.errors import LedgerUnusable, Occupied, Refusal
 from xnat_watchd.core.lease import StationLease
 from xnat_watchd.core.ports import Clock, Log
 
@@ -48,7 +48,7 @@ class Enrollment:
         self._clock, self._log, self._workers, self._follow = clock, log, workers, follow
         self._connections, self._untold = 0, dict[int, int]()  #: studies that no worker may know of: key -> fence
         self._history = ""  #: of the commits of the database
-        self.refused: Occupied | None = None  #: why this process must end
+        self.refused: Refusal | None = None  #: why this process must end
 
     def begin(self) -> None:
         """Become a station of the ledger, and put what it had left busy in doubt. `Occupied` if another process is."""
@@ -120,7 +120,9 @@ class Enrollment:
     def _begin_anew(self) -> None:
         self._log.warning("station.found_gone", station=self._process.name)
         try:
-            self._ledger.stations.enroll(self._process)
-        except Occupied as error:
+            with self._ledger.together():
+                self._ledger.moves.must_be_here()  # else two ledgers would work on one root
+                self._ledger.stations.enroll(self._process)
+        except Refusal as error:
             self.refused = error
             raise

@@ -17,7 +17,7 @@ from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.adapters.threads import WakeUp
 from xnat_watchd.adapters.xnat.gateway import XnatGateway, XnatServer
-from xnat_watchd.core.errors import LedgerUnusable
+from xnat_watchd.core.errors import LedgerUnusable, NoRoom
 from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.lease import StationLease
 from xnat_watchd.core.ports import Log
@@ -115,10 +115,10 @@ class Daemon:
 
     def note_room(self, free: int) -> None:
         """Note how many bytes are free on the disk of the work folder."""
-        keep, self.free = self.settings.limits.keep_free, free
-        self.room = f": {as_size(free)} are free, and {as_size(keep)} must stay free"
+        keep, self.free, self.room = self.settings.limits.keep_free, free, ""
         if free < keep:
             count = self.intake.count_files()
+            self.room = f": {as_size(free)} are free, and {as_size(keep)} must stay free"
             self.room += f"; {count} {'file waits' if count == 1 else 'files wait'} in the drop folder"
         self.note_full(full=free < keep)
 
@@ -129,7 +129,7 @@ class Daemon:
         self.full = full
 
     def take_snapshot(self) -> Snapshot:
-        """Return the status as of now. If the ledger cannot be read, return the last one, with the reason added.
+        """Return the status as of now. If the ledger cannot be read, return that of before, with the reason added.
 
         While nothing changes and nothing is left to send, it is the same object as before, for `SAME_FOR` at most.
         """
@@ -140,7 +140,8 @@ class Daemon:
             if self.last_snapshot is None:
                 raise
             now = self.clock.now().isoformat(timespec="seconds")
-            return {**self.last_snapshot, "at": now, "attention": [*self._problems(), *self.last_snapshot["attention"]]}
+            attention = [*self._problems(), *self.last_snapshot["attention"]]
+            return {**self.last_snapshot, "said": now, "attention": attention}
         self.machine_errors.pop("snapshot", None)
         return self.last_snapshot
 
@@ -223,12 +224,18 @@ class Daemon:
 
     def _problems(self) -> list[dict[str, object]]:
         gone = [attention_row(name, *self._missing_folder(name)) for name in sorted(self.missing)]
-        no_room = f"too little room is left, so nothing is taken{self.room}"
-        full = [attention_row("disk", no_room, NO_ROOM)] if self.full else []
+        full = [attention_row("disk", *self._no_room())] if self.full else []
         ledger = [attention_row("ledger", str(error), error.advice)] if (error := self.ledger_fails()) else []
         fails = any(isinstance(error, OSError) for error in [*self.machine_errors.values()])
         disk = [attention_row("disk", "a disk of this machine fails, so nothing is done", NO_DISK)] if fails else []
         return [*ledger, *disk, *gone, *full]
+
+    def _no_room(self) -> tuple[str, str]:
+        """Return which disk is full, and what to do: it need not be that of the work folder."""
+        told = (error for error in [*self.machine_errors.values()] if isinstance(error, NoRoom))
+        if (error := next(told, None)) is not None and not self.room:
+            return f"{error}, so nothing is taken", error.advice
+        return f"too little room is left, so nothing is taken{self.room}", NO_ROOM
 
     def _missing_folder(self, name: str) -> tuple[str, str]:
         if name in self.unfamiliar:

@@ -55,6 +55,7 @@ def supervised(daemon: Daemon, turn: Callable[[], float], *, again: float = AGAI
 def _note(daemon: Daemon, name: str, outcome: TurnOutcome, error: Exception) -> None:
     match outcome:
         case TurnOutcome.WAITS_FOR_ROOM:
+            daemon.machine_errors[name] = error
             daemon.note_full(full=True)
         case TurnOutcome.WAITS_FOR_THE_LEDGER | TurnOutcome.WAITS_FOR_THE_DISK:
             told = type(daemon.machine_errors.get(name)) is type(error)

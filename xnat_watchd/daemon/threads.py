@@ -17,6 +17,7 @@ from xnat_watchd.daemon.state import Daemon, Publisher
 from xnat_watchd.daemon.supervisor import supervised
 from xnat_watchd.daemon.thread_context import STEP_TAKES
 
+UNHEARD = 2.0  #: seconds after which a station looks again whether it was heard of
 IDLE = 30.0  #: seconds between two looks at the ledger when nothing is due: the most that a lost wake-up costs
 
 
@@ -98,7 +99,12 @@ def _restart_watcher(daemon: Daemon, watcher: Watcher) -> None:
 
 
 def _sweep(daemon: Daemon) -> float | None:
-    """Take in what has settled, if every folder that this needs is there: a missing folder proves nothing."""
+    """Take in what has settled, if every folder that this needs is there: a missing folder proves nothing.
+
+    A station that others may take for gone touches no file: it looks again once it was heard of.
+    """
+    if not daemon.lease.may_begin():
+        return UNHEARD
     try:
         if not (_is_there(daemon, "work") and _has_room(daemon) and _recover(daemon)):
             return None
@@ -117,8 +123,9 @@ def _recover(daemon: Daemon) -> bool:
         if not daemon.recovered:
             if daemon.ledger.stations.shared:
                 root = root_id(daemon.folders.work)
-                daemon.ledger.moves.must_be_here(root)
-                daemon.ledger.stations.serve(root)
+                with daemon.ledger.together():
+                    daemon.ledger.moves.must_be_here(root)
+                    daemon.ledger.stations.serve(root)
             daemon.intake.recover()
     except (OSError, Refusal) as error:
         _note_missing(daemon, "work", error)

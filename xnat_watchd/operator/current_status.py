@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from xnat_watchd.adapters.files.status_file import age, read
+from xnat_watchd.adapters.files.status_file import age, read, silence
 from xnat_watchd.adapters.ledger.status_parts import StatusParts
 from xnat_watchd.operator.status import SILENCE, About, Snapshot, attention_row, take_snapshot, without_names
 
@@ -29,8 +29,10 @@ def published_at(path: Path) -> Snapshot | None:
         return None  # a newer service tells of what is not known here
     if said is not None:
         said["age"] = round(age(said).total_seconds())
-        if said["daemon"]["running"] and said["age"] > SILENCE:
-            silent = f"the service has not said anything for {said['age']} seconds"
+        silent_for = round(silence(said).total_seconds())
+        said.pop("said", None)
+        if said["daemon"]["running"] and silent_for > SILENCE:
+            silent = f"the service has not said anything for {silent_for} seconds"
             row = attention_row("service", silent, "Look at `journalctl --unit xnat-watchd`.")
             for rows in (said["attention"], said["of_service"]):
                 rows.insert(0, row)

@@ -20,6 +20,7 @@ OF_DELIVERY = {
     "moved": "moved",
     "proved": "XNAT proved that it has every image, so its ZIP may be deleted",
     "kept": "its ZIP is kept",
+    "given": "its ZIP is that of another delivery now",
 }
 OF_STUDY = {
     "received": "received",

@@ -14,7 +14,7 @@ from datetime import datetime
 from xnat_watchd.adapters.files.disk import Disk, identity
 from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.ledger.ledger import Ledger
-from xnat_watchd.core.errors import Taken, Unusable
+from xnat_watchd.core.errors import Taken, TakenOver, Unusable
 from xnat_watchd.core.ports import Log
 
 NOT_KNOWN = Unusable(
@@ -49,7 +49,7 @@ class ForgottenZips:
         """Move a ZIP to the number of a delivery of its own: under the old one another may be known."""
         path, name = self.folders.zip_of(number), f"recovered-{number}.zip"
         known = identity(self.disk.seen(path, name))
-        with suppress(Taken):  # a crash came between the two
+        with suppress(Taken, TakenOver):  # a crash came between the two, or this station must begin anew first
             self.ledger.deliveries.expect(name, "", known, now)
         for arrival in self.ledger.deliveries.arrivals():
             if arrival.identity == known:

@@ -6,7 +6,7 @@ The folder is the truth; events of the file system are hints.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from xnat_watchd.adapters.files.disk import Disk, OddEntry, identity
@@ -27,6 +27,7 @@ from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.overwrites import MOST_WATCHED
 from xnat_watchd.core.delivery import ZipContents
 from xnat_watchd.core.errors import Stopped, Taken, TakenOver, Unusable
+from xnat_watchd.core.lease import LEASE
 from xnat_watchd.core.loose_files import WAITS
 from xnat_watchd.core.ports import CheckObserver, Clock, Log
 from xnat_watchd.core.refusals import BEING_TAKEN, NO_PROJECT, NOT_COMPLETE, STILL_WRITTEN, Reason, refusal
@@ -79,6 +80,7 @@ class Intake:
         self._checked = 0  #: the last delivery under way that was checked for changes; 0: begin with the first
         self._unfinished = False  #: a fault left a delivery half-done
         self._broken_off = False  #: the last sweep was, perhaps by a change of which it is unknown what became of it
+        self._left_due = 0.0  #: when it is looked next (monotonic) for what another station has left in the work folder
         self._unmoved: set[int] = set()  #: deliveries that have ended, but whose ZIP could not be moved yet
 
     @property
@@ -110,6 +112,7 @@ class Intake:
         self._marks.must_be_known("work")
         if self._ledger.deliveries.take_over() or self._unfinished:
             self._finish()
+        self._finish_left()
         self._check_changes()
         self._give_back_copies()
         found = self._drop.look()
@@ -190,7 +193,7 @@ class Intake:
         self._disk.ensure_free(self._folders.drop / seen.path, seen)  # before it gets a number
         try:
             delivery = self._ledger.deliveries.expect(name, project, identity(seen), self._clock.now())
-        except Taken:
+        except (Taken, TakenOver):
             self._ignored[name] = BEING_TAKEN
             return
         self._unfinished = True  # until it is done, whatever goes wrong
@@ -198,12 +201,12 @@ class Intake:
             self._disk.take(self._folders.drop / seen.path, self._folders.zip_of(delivery), seen)
         except (OSError, Stopped) as error:
             if isinstance(error, FileExistsError) or not self._disk.exists(self._folders.zip_of(delivery)):
-                self._ledger.deliveries.withdraw(delivery, self._clock.now())
                 self._unfinished = bool(self._unmoved)
+                if not self._withdraw(delivery):
+                    return
             raise
         self._log.info("delivery.taken", item=str(delivery), project=project)
-        self._open(delivery, name, project, attempt=1)
-        self._unfinished = bool(self._unmoved)
+        self._unfinished = not self._open(delivery, name, project, attempt=1) or bool(self._unmoved)
 
     def _refusal(self, error: OSError) -> Reason:
         return refusal(error, of_work=names_file_in(self._folders.work, error))
@@ -223,11 +226,14 @@ class Intake:
         self._unfinished, failed = True, False
         for arrival in self._ledger.deliveries.arrivals():
             if not self._disk.exists(self._folders.zip_of(arrival.id)):
-                self._ledger.deliveries.withdraw(arrival.id, self._clock.now())
+                if self._withdraw(arrival.id):
+                    self._try_move_away(arrival.id)  # the station that took it may have moved it there just now
                 continue
             try:
                 attempt = self._ledger.deliveries.begin_opening(arrival.id)
-                self._open(arrival.id, arrival.name, arrival.project, attempt)
+                failed |= not self._open(arrival.id, arrival.name, arrival.project, attempt)
+            except TakenOver:
+                failed = True
             except OSError as error:
                 failed = True
                 self._report_refusal(arrival.name, error)
@@ -238,11 +244,37 @@ class Intake:
     def _finish_untold(self) -> None:
         """Finish what was recorded by a change whose answer was lost: a file is expected, or its ZIP has ended."""
         self._unfinished = True
-        for name in self._disk.names(self._folders.work):
-            owner = owner_of(name)
-            known = self._ledger.deliveries.delivered_zip(owner[0]) if owner and owner[1] is None else None
-            if owner and known and known.state in (DeliveryState.REJECTED, DeliveryState.DUPLICATE):
-                self._try_move_away(owner[0])
+        for delivery in self._zips_in_work():
+            known = self._ledger.deliveries.delivered_zip(delivery)
+            if known and known.state in (DeliveryState.REJECTED, DeliveryState.DUPLICATE):
+                self._try_move_away(delivery)
+
+    def _finish_left(self) -> None:
+        """Move away what has ended and still lies in the work folder: who recorded its end may be gone for good.
+
+        It was left for as long as a station has that is heard of no more.
+        """
+        if not self._ledger.stations.shared or self._clock.monotonic() < self._left_due:
+            return
+        self._left_due = self._clock.monotonic() + LEASE
+        zips = self._zips_in_work()
+        before = self._clock.now() - timedelta(seconds=LEASE)
+        left = self._ledger.deliveries.left_in_work(zips, before) if zips else []
+        self._forgotten.enter([delivery for delivery in left if not self._recover_zip(delivery)], self._clock.now())
+
+    def _zips_in_work(self) -> list[int]:
+        """Return the deliveries of which a ZIP lies in the work folder."""
+        owners = map(owner_of, self._disk.names(self._folders.work))
+        return [owner[0] for owner in owners if owner and owner[1] is None]
+
+    def _withdraw(self, delivery: int) -> bool:
+        """End a delivery whose file was gone. Return False if another station has taken it over, and may have it."""
+        try:
+            self._ledger.deliveries.withdraw(delivery, self._clock.now())
+        except TakenOver:
+            self._log.warning("delivery.taken_over", item=str(delivery))
+            return False
+        return True
 
     def _recover_zip(self, delivery: int) -> bool:
         """Return False for a ZIP that is not proved to be the one of this delivery."""
@@ -251,17 +283,16 @@ class Intake:
             return False
         if known.state is DeliveryState.TAKEN:  # its bytes are compared before any is sent
             return True
-        path = self._folders.zip_of(delivery)
-        if not (
-            self._disk.is_as_dropped(path, known.identity)
-            or is_judged(known.judged, path, self._ledger.overwrites, self._disk)
-        ):
+        if not self._is_own(delivery, known):
             return False
-        if known.kept_as is not None:
-            self._try_move_away(delivery)
-        elif known.state is not DeliveryState.ARRIVING:
-            self._put_back(delivery, known.name)
+        self._try_move_away(delivery)
         return True
+
+    def _is_own(self, delivery: int, known: DeliveredZip) -> bool:
+        """Return whether the ZIP in the work folder is proved to be the one of this delivery."""
+        path = self._folders.zip_of(delivery)
+        as_dropped = self._disk.is_as_dropped(path, known.identity)
+        return as_dropped or is_judged(known.judged, path, self._ledger.overwrites, self._disk)
 
     def _put_back(self, delivery: int, name: str) -> None:
         """Put a ZIP back into the drop folder, where it arrives as a new one."""
@@ -318,13 +349,18 @@ class Intake:
 
     # Open and record.
 
-    def _open(self, delivery: int, name: str, project: str, attempt: int) -> None:
+    def _open(self, delivery: int, name: str, project: str, attempt: int) -> bool:
+        """Open a ZIP and record what it holds. Return False if nothing was recorded: this station was found gone."""
         try:
             self._judge(delivery, name, project, attempt)
-        except TakenOver:  # by another station of this root, since this one was not heard of
+        except TakenOver:
             self._log.warning("delivery.taken_over", item=str(delivery))
+            self._ledger.deliveries.end_opening(delivery)
+            self._try_move_away(delivery)  # who took it over may not have found it, and have withdrawn it
+            return False
         finally:
             self._early.close()
+        return True
 
     def _judge(self, delivery: int, name: str, project: str, attempt: int) -> None:
         if attempt > FATAL_OPENINGS:
@@ -343,6 +379,7 @@ class Intake:
         except Changed:
             if not project:  # it may not go back to where it would be taken for one
                 raise
+            self._ledger.deliveries.must_be_ours(delivery)  # another host that has taken it over copies it first
             self._put_back(delivery, name)
             self._ledger.deliveries.withdraw(delivery, self._clock.now())
             raise
@@ -403,7 +440,7 @@ class Intake:
     def _try_move_away(self, delivery: int) -> None:
         """Move the ZIP of a delivery that has ended to where the ledger says, a note beside it; or try later."""
         known = self._ledger.deliveries.delivered_zip(delivery)
-        if known is None or known.kept_as is None:
+        if known is None or known.state in (DeliveryState.ARRIVING, DeliveryState.TAKEN):
             return
         try:
             self._move_away(delivery, known)
@@ -413,14 +450,36 @@ class Intake:
         else:
             self._unmoved.discard(delivery)
 
+    def _replaces_lost(self, duplicate: int) -> bool:
+        """Put the ZIP of a duplicate in the place of its original, if that is lost. Return whether it was."""
+        original = self._ledger.deliveries.original(duplicate)
+        known = self._ledger.deliveries.delivered_zip(original) if original is not None else None
+        if original is None or known is None:
+            return False
+        places = [self._folders.zip_of(original), *([self._folders.kept_path(known.kept_as)] if known.kept_as else [])]
+        if any(self._disk.exists(path) for path in places):
+            return False
+        self._ledger.deliveries.give_zip(duplicate, self._clock.now())
+        self._disk.move(self._folders.zip_of(duplicate), places[0])
+        self._log.info("delivery.zip_replaced", item=str(original), by=str(duplicate))
+        return True
+
     def _move_away(self, delivery: int, known: DeliveredZip) -> None:
-        path, ours = self._folders.kept_path(known.kept_as or ""), self._folders.zip_of(delivery)
-        can_go_back = known.project and self._disk.exists(ours)
-        if can_go_back and not is_judged(known.judged, ours, self._ledger.overwrites, self._disk):
+        zip_file, kept_as = self._folders.zip_of(delivery), known.kept_as
+        in_work = self._disk.exists(zip_file)
+        can_go_back = in_work and known.project and kept_as
+        if can_go_back and not is_judged(known.judged, zip_file, self._ledger.overwrites, self._disk):
             self._ledger.overwrites.release(delivery, self._clock.now())
             self._put_back(delivery, known.name)
             return
-        self._marks.must_be_known(folder_name_of(known.kept_as or ""))
+        if kept_as is None:
+            if in_work and self._is_own(delivery, known):
+                self._put_back(delivery, known.name)
+            return
+        if in_work and known.state is DeliveryState.DUPLICATE and self._replaces_lost(delivery):
+            return
+        path = self._folders.kept_path(kept_as)
+        self._marks.must_be_known(folder_name_of(kept_as))
         if known.state is DeliveryState.REJECTED:
             self._disk.write(note_of(path), reason_note(delivery, known.why, known.advice, known.project))
         move_out_of_work(self._folders, self._disk, delivery, path, known.studies)

@@ -14,6 +14,7 @@ from xnat_watchd.adapters.ledger.studies import StepFacts
 from xnat_watchd.core.delivery import Item
 from xnat_watchd.core.disk_errors import is_failing
 from xnat_watchd.core.errors import (
+    AlreadyRecorded,
     AuthRefused,
     LedgerUnusable,
     NoRoom,
@@ -35,7 +36,7 @@ from xnat_watchd.core.findings import must_not_hold
 from xnat_watchd.core.gate import OFTEN_ENOUGH, PROJECT_IN_TROUBLE, AllGates
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.retry import RetryPolicy
-from xnat_watchd.core.states import LINE, DeliveryKind, Progress, Standing, reached
+from xnat_watchd.core.states import LINE, DeliveryKind, DeliveryState, Progress, Standing, reached
 from xnat_watchd.studies.early_sending import EarlySendings
 from xnat_watchd.studies.held_reporter import HeldReporter
 from xnat_watchd.studies.steps.archive import archive
@@ -117,6 +118,8 @@ class Pipeline:
             self._carry(item)
         except TakenOver:
             self._drop(item)
+        except AlreadyRecorded:
+            self._note_recorded(item)
         except (NoRoom, LedgerUnusable) as error:
             self._pending = item, _machine_error(error)
             with suppress(NoRoom, LedgerUnusable):  # tried again at the next step
@@ -303,8 +306,7 @@ class Pipeline:
         now, delay = self._clock.now(), self.retry.delay(item.attempts, self._tools.chance())
         if delay is None:
             self._hold(item, Permanent(
-                f"gave up after {item.attempts} attempts: {error}", detail=error.detail,
-                advice="Ask the XNAT administrator why, then `xnat-watchd retry ITEM`.",
+                f"gave up after {item.attempts} attempts: {error}", detail=error.detail, advice=_after_all(error),
             ))  # fmt: skip
             return
         self._ledger.studies.postpone(item, now + delay, now, error, charged=True)
@@ -329,10 +331,19 @@ class Pipeline:
             self._ledger.studies.give_back(item, self._clock.now(), error, in_doubt=in_doubt)
         except TakenOver:
             self._drop(item)
+        except AlreadyRecorded:
+            self._note_recorded(item)
 
     def _drop(self, item: Item) -> None:
         """Write nothing about a study that another station was given: what it finds there is true."""
         self._log.warning("study.taken_over", item=item.name, project=item.project)
+
+    def _note_recorded(self, item: Item) -> None:
+        """Go on after a change whose answer was lost. Its delivery may have ended by it, and its ZIP must be moved."""
+        known = self._ledger.deliveries.delivered_zip(item.delivery)
+        if known is not None and known.state in (DeliveryState.FINISHED, DeliveryState.DUPLICATE):
+            self._note_end(item.delivery)
+        self._finished.unretired = True
 
     def _give_back(self, item: Item, error: Unavailable | AuthRefused) -> None:
         with self._gates.lock:  # otherwise another worker takes it before the gate is shut
@@ -381,6 +392,8 @@ class Pipeline:
         """End a delivery. Return False if XNAT must be asked about it again."""
         try:
             ended = retire(delivery, self._tools)
+        except TakenOver:  # a person had a study of it sent again, and it was taken since
+            return True
         except (Unavailable, AuthRefused) as error:
             self._gates.shut(error)
         except WatchdError as error:
@@ -408,6 +421,13 @@ def _machine_error(error: Exception) -> WatchdError:
         advice="Look at the journal of the system (`dmesg`) and at the disk. Work goes on by itself.",
         scope=Scope.MACHINE,
     )  # fmt: skip
+
+
+def _after_all(error: Transient) -> str:
+    """Return what to do once no attempt is left: what the error names, or else who knows why XNAT does not do it."""
+    if error.advice == error.default_advice:
+        return "Ask the XNAT administrator why, then `xnat-watchd retry ITEM`."
+    return error.advice if "retry ITEM" in error.advice else f"{error.advice} Then `xnat-watchd retry ITEM`."
 
 
 def _must_be_decided(item: Item) -> None:

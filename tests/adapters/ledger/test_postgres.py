@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -234,6 +235,35 @@ def test_a_change_that_stands_still_for_too_long_is_ended_and_told(database: Pos
         add_and_then(database, stand_still)
     assert ended.value.passes
     assert database.rows("SELECT * FROM clutter") == []
+
+
+def test_a_right_that_was_taken_away_is_told_in_a_sentence(url: str, database: PostgresDatabase) -> None:
+    role = f"site_{name_of(url)}"
+    database.run(
+        f'CREATE ROLE "{role}"; GRANT USAGE ON SCHEMA xnat_watchd TO "{role}";'
+        f'GRANT SELECT ON ALL TABLES IN SCHEMA xnat_watchd TO "{role}"; SET ROLE "{role}"'
+    )
+    with pytest.raises(LedgerUnusable, match="lacks a right") as told, database.change() as db:
+        db.execute(ADD, (1, "DICOMDIR"))
+    assert told.value.passes
+    database.run(f'RESET ROLE; DROP OWNED BY "{role}"; DROP ROLE "{role}"')
+
+
+def test_who_applies_share_tables_stops_where_the_lock_went_with_the_connection(url: str) -> None:
+    line = Line(cluster())
+    with closing(opened(line.url(name_of(url)))) as one, closing(opened(url)) as other, one.alone():
+        line.cut()
+        with pytest.raises(LedgerUnusable):
+            one.row("SELECT 1")
+        line.restore()
+        with other.alone(), pytest.raises(LedgerUnusable, match="went with a connection"):
+            one.row("SELECT 1")
+        found = list[Any]()
+        elsewhere = threading.Thread(target=lambda: found.append(one.row("SELECT 1 AS one")))
+        elsewhere.start()
+        elsewhere.join()
+        assert found[0]["one"] == 1  # other threads go on
+    line.cut()
 
 
 def test_a_change_that_fails_is_taken_back_as_a_whole(database: PostgresDatabase) -> None:

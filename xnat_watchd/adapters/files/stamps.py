@@ -65,8 +65,12 @@ def shows_every_write(path: Path, seen: os.stat_result) -> bool:
 
 
 def _written(seen: os.stat_result) -> str:
-    """Return the stamp as text. It omits the device, whose number may change at the next boot."""
-    return f"{seen.st_ino}:{seen.st_size}:{seen.st_mtime_ns}:{seen.st_ctime_ns}"
+    """Return the stamp as text: what is the same on every host that sees the file.
+
+    The number of a device may change at the next boot, and a client of a share may number the files itself (mount.cifs,
+    `noserverino`). Another file in the place of this one has another change time.
+    """
+    return f"{seen.st_size}:{seen.st_mtime_ns}:{seen.st_ctime_ns}"
 
 
 def _wait_for_next_tick(handle: int) -> None:

@@ -39,7 +39,7 @@ class StatusPublisher:
 
     def publish(self, snapshot: StatusSnapshot, now: datetime) -> None:
         """Replace the published status if it has changed or is older than `AT_LEAST_EVERY`."""
-        text = json.dumps({**snapshot, "at": ""})
+        text = json.dumps({**snapshot, "at": "", "said": ""})
         if text == self._published and self._at is not None and abs(now - self._at) < AT_LEAST_EVERY:
             return
         publish(self._path, json.dumps(snapshot).encode(), READABLE)
@@ -63,7 +63,7 @@ def read(path: Path) -> StatusSnapshot | None:
     return snapshot
 
 
-def _is_status(found: object) -> bool:
+def _is_status(found: Any) -> bool:
     """Return whether this has what every reader of a status relies on. Raise `ValueError` for a time that is none."""
     match found:
         case {
@@ -78,7 +78,7 @@ def _is_status(found: object) -> bool:
             "of_service": [*of_service],
         }:
             return (
-                all(datetime.fromisoformat(one).tzinfo for one in (at, heard or at))
+                all(datetime.fromisoformat(one).tzinfo for one in (at, heard or at, _said(found)))
                 and all(isinstance(daemon.get(name, 0), int | float) for name in ("settling", "rate", "reloads"))
                 and all(map(_is_upload, uploads))
                 and all(map(_is_row, [*attention, *of_service]))
@@ -104,8 +104,22 @@ def _is_row(found: object) -> bool:
 
 
 def age(snapshot: StatusSnapshot) -> timedelta:
-    """Return how long ago the snapshot was taken."""
-    return max(datetime.now(UTC) - datetime.fromisoformat(snapshot["at"]), timedelta(0))
+    """Return how old the figures of a snapshot are."""
+    return _since(snapshot["at"])
+
+
+def silence(snapshot: StatusSnapshot) -> timedelta:
+    """Return how long ago the service has said it: later than its figures are, while it cannot read the ledger."""
+    return _since(_said(snapshot))
+
+
+def _said(snapshot: Mapping[str, Any]) -> str:
+    said: str = snapshot.get("said", snapshot["at"])
+    return said
+
+
+def _since(moment: str) -> timedelta:
+    return max(datetime.now(UTC) - datetime.fromisoformat(moment), timedelta(0))
 
 
 def _lives(pid: int) -> bool:

@@ -76,23 +76,25 @@ FROM deliveries d JOIN studies s ON s.delivery = d.id
 
 _IS_UNDER_WAY = f"EXISTS (SELECT 1 FROM studies s WHERE s.delivery = deliveries.id AND s.standing {GOES_ON})"
 
-_SAME_BYTES = "o.project = d.project AND o.sha256 = ?2 AND o.state = 'taken'"
+_IS_UNDER_WAY_OR_ENDED = f"(state <> 'taken' OR {_IS_UNDER_WAY})"
+
+_SAME_BYTES = "o.project = d.project AND o.state = 'taken' AND o.sha256 ="
 
 _BEFORE_RECORDING = f"""
-SELECT d.project, d.root, d.station,
+SELECT d.project, d.root, d.station, t.epoch,
        coalesce(
-         (SELECT o.id FROM deliveries o WHERE {_SAME_BYTES} AND o.root = d.root),
-         (SELECT min(o.id) FROM deliveries o WHERE {_SAME_BYTES} AND o.root <> d.root AND {is_served("o.root")})
+         (SELECT o.id FROM deliveries o WHERE {_SAME_BYTES} ?2 AND o.root = d.root),
+         (SELECT min(o.id) FROM deliveries o WHERE {_SAME_BYTES} ?2 AND o.root <> d.root AND {is_served("o.root")})
        ) AS other,
        EXISTS (SELECT 1 FROM gates g WHERE g.scope = d.project AND g.until IS NOT NULL) AS is_shut
-FROM deliveries d WHERE d.id = ?1
+FROM deliveries d JOIN stations t ON t.id = d.station WHERE d.id = ?1
 """
 """Where it came from, which other delivery of the same bytes is under way, and whether its project's gate is shut.
 
 What lies in a root that no station serves is not under way: who drops the same ZIP elsewhere has it sent from there.
 """
 
-_TAKEN_BY = "SELECT station FROM deliveries WHERE id = ?"
+_TAKEN_BY = "SELECT d.station, t.epoch FROM deliveries d JOIN stations t ON t.id = d.station WHERE d.id = ?"
 
 _ABANDONED = """
 FROM deliveries d WHERE d.state = 'arriving' AND d.root = ?1 AND d.station <> ?2
@@ -110,17 +112,20 @@ class Deliveries:
     def expect(self, name: str, project: str, identity: str, now: datetime) -> int:
         """Record the intent to take a file and to open it, before it is touched. Return the delivery's number.
 
-        Raise `Taken` if the same file is being taken already, perhaps by another station that sees the same folder.
+        Raise `Taken` if the same file is being taken already, perhaps by another station that sees the same folder, and
+        `TakenOver` if this station was found gone, or what belongs to its root was moved away.
         """
         me = self._stations.me
         with self._db.change() as db:
             row = db.execute(
                 "INSERT INTO deliveries (name, project, identity, state, arrived, openings, station, root)"
-                " VALUES (?,?,?,?,?,1,?,?) ON CONFLICT DO NOTHING RETURNING id",
+                " VALUES (?,?,?,?,?,1,?,?) ON CONFLICT DO NOTHING"
+                " RETURNING id, station, (SELECT epoch FROM stations t WHERE t.id = station) AS epoch",
                 (name, project, identity, DeliveryState.ARRIVING, text(now), me.id, me.root),
             ).fetchone()
             if row is None:
                 raise Taken("a file of this path, size and time is being taken already")
+            self._must_be_ours(row)
             tell_delivery(db, row["id"], DeliveryState.ARRIVING, now)
             return int(row["id"])
 
@@ -167,9 +172,10 @@ class Deliveries:
     def begin_opening(self, delivery: int) -> int:
         """Count one more opening of the ZIP before it begins: a ZIP that ends the service three times is rejected.
 
-        The first one is counted when the ZIP is taken.
+        The first one is counted when the ZIP is taken. Raise `TakenOver` as `withdraw` does.
         """
         with self._db.change() as db:
+            self._must_be_ours(db.execute(_TAKEN_BY, (delivery,)).fetchone())
             row = db.execute(
                 "UPDATE deliveries SET openings = openings + 1 WHERE id = ? RETURNING openings", (delivery,)
             ).fetchone()
@@ -184,7 +190,7 @@ class Deliveries:
         """Record what a ZIP of this stamp holds. Studies with a finding that holds them are held from the start.
 
         Where the same bytes for the same project are on their way, this delivery ends as their duplicate and its ZIP
-        is to lie in `kept_as`; return the other one then, else None. Raise `TakenOver` if another station takes it now.
+        is to lie in `kept_as`; return the other one then, else None. Raise `TakenOver` as `withdraw` does.
         """
         with self._db.change() as db:
             row = db.execute(_BEFORE_RECORDING, (delivery, contents.sha256)).fetchone()
@@ -203,7 +209,7 @@ class Deliveries:
     ) -> None:
         """End a delivery of which no study came. `kept_as`: where its ZIP, of this digest and stamp, is to be put.
 
-        Raise `TakenOver` if another station takes it now.
+        Raise `TakenOver` as `withdraw` does.
         """
         with self._db.change() as db:
             self._must_be_ours(db.execute(_TAKEN_BY, (delivery,)).fetchone())
@@ -213,8 +219,14 @@ class Deliveries:
                 sha256=sha256, stamp=stamp,
             )  # fmt: skip
 
-    def _must_be_ours(self, row: Row) -> None:
-        if row["station"] != self._stations.me.id:
+    def must_be_ours(self, delivery: int) -> None:
+        """Raise `TakenOver` as `withdraw` does."""
+        self._must_be_ours(self._db.row(_TAKEN_BY, delivery))
+
+    def _must_be_ours(self, row: Row | None) -> None:
+        """Raise `TakenOver` if another station takes it, or this one was found gone since it began."""
+        me = self._stations.me
+        if row is None or (row["station"], row["epoch"]) != (me.id, me.epoch):
             raise TakenOver
 
     def rejected(self, project: str, most: int) -> dict[int, str]:
@@ -244,10 +256,40 @@ class Deliveries:
             return done.rowcount > 0
 
     def withdraw(self, delivery: int, now: datetime) -> None:
-        """End a delivery whose file was gone before it was taken. `TakenOver` if another station takes it now."""
+        """End a delivery whose file was gone before it was taken.
+
+        Raise `TakenOver` if another station takes it now, or may: this one was found gone, and has to begin anew first.
+        """
         with self._db.change() as db:
             self._must_be_ours(db.execute(_TAKEN_BY, (delivery,)).fetchone())
             move_delivery(db, delivery, DeliveryState.WITHDRAWN, now, ended=text(now))
+
+    def original(self, duplicate: int) -> int | None:
+        """Return the delivery of this root that is under way with the same bytes for the same project, if one is."""
+        row = self._db.row(
+            f"SELECT o.id FROM deliveries d JOIN deliveries o ON {_SAME_BYTES} d.sha256 AND o.root = d.root"
+            " WHERE d.id = ? AND d.root = ?",
+            duplicate, self._stations.me.root,
+        )  # fmt: skip
+        return int(row["id"]) if row else None
+
+    def give_zip(self, duplicate: int, now: datetime) -> None:
+        """Record that the ZIP of a duplicate is to be that of its original, whose own is lost."""
+        with self._db.change() as db:
+            db.execute("UPDATE deliveries SET kept_as = NULL, stamp = '' WHERE id = ?", (duplicate,))
+            tell_delivery(db, duplicate, "given", now, why="the ZIP of the same bytes that is under way was lost")
+
+    def left_in_work(self, zips: Collection[int], before: datetime) -> list[int]:
+        """Return those of this root that had ended before a time, of the deliveries whose ZIP lies in the work folder.
+
+        The station that has recorded such an end has not moved the ZIP away: it is gone, or was not told of it.
+        """
+        rows = self._db.rows(
+            "SELECT id FROM deliveries WHERE id IN (SELECT CAST(value AS INTEGER) FROM json_each(?)) AND root = ?"
+            " AND state NOT IN ('arriving', 'taken') AND ended <= ? ORDER BY id",
+            json.dumps([*zips]), self._stations.me.root, text(before),
+        )  # fmt: skip
+        return [row["id"] for row in rows]
 
     def retirable(self, after: int | None = None) -> list[EndedDelivery]:
         """Return the deliveries of this root whose studies are all done or skipped.
@@ -271,7 +313,8 @@ class Deliveries:
     def retire(self, delivery: EndedDelivery, kept_as: str | None, now: datetime) -> bool:
         """End a delivery whose studies have all ended. `kept_as`: where its ZIP is to be kept, below the root.
 
-        Return False if it goes on: a person had a study of it sent again while XNAT was asked.
+        Return False if it goes on, since a person had a study of it sent again while XNAT was asked; or if another
+        station of its root has ended it meanwhile.
         """
         state, why = DeliveryState.FINISHED, None
         if delivery.skipped:
@@ -280,7 +323,7 @@ class Deliveries:
             state, why = DeliveryState.DUPLICATE, "XNAT had every image already"
         with self._db.change() as db:
             return move_delivery(
-                db, delivery.id, state, now, unless=_IS_UNDER_WAY, ended=text(now), kept_as=kept_as, why=why
+                db, delivery.id, state, now, unless=_IS_UNDER_WAY_OR_ENDED, ended=text(now), kept_as=kept_as, why=why
             )
 
     def ignore(

@@ -51,7 +51,8 @@ class Moves:
     def begin(self, move_id: str, now: datetime) -> Move:
         """Record that what belongs to this root is moved away, and return what there is of it.
 
-        Raise `Refusal` if it is being worked on, or was moved away already.
+        The epoch of every station that serves the root ends with it, so that one which was cut off or frozen takes
+        nothing of it any more. Raise `Refusal` if it is being worked on, or was moved away already.
         """
         root = self._stations.me.root
         self.must_be_here(root)
@@ -63,6 +64,7 @@ class Moves:
                     advice="Stop the service at every station that serves these folders. Then type this again.",
                 )
             db.execute("INSERT INTO moves (id, way, root, at) VALUES (?,'away',?,?)", (move_id, root, text(now)))
+            db.execute(_END_EPOCHS, (root,))
             row = db.execute(_NUMBERS, (root,)).fetchone()
         return Move(move_id, row["first"], row["last"])
 
@@ -116,5 +118,7 @@ class Moves:
 
 
 _AWAY = "SELECT id, at FROM moves WHERE way = 'away' AND ended IS NULL AND root = ?"
+
+_END_EPOCHS = "UPDATE stations SET epoch = epoch + 1, gone = coalesce(gone, database_now(0)) WHERE root = ?"
 
 _NUMBERS = "SELECT coalesce(min(id), 0) AS first, coalesce(max(id), 0) AS last FROM deliveries WHERE root = ?"

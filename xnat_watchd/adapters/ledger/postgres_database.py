@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from threading import get_ident
 from typing import Any, ClassVar
 
 import psycopg
@@ -68,6 +69,7 @@ class PostgresDatabase(KnownRows):
         self._depth, self._written, self._heard = 0, 0, 0  #: changes: open ones of this thread, our own, others'
         self._version: int | None = None
         self._process = 0  #: of the server, for this connection
+        self._alone: tuple[int, int] | None = None  #: thread that applies share tables, and the connection of its lock
         self.connections = 0
         self._db = self._connect()
 
@@ -146,10 +148,13 @@ class PostgresDatabase(KnownRows):
         found = self.row(f"SELECT pg_try_advisory_lock({LOCK}, {SHARES}) AS held")
         if not found or not found["held"]:
             raise Occupied("another station applies its share tables just now", advice="It is tried again by itself.")
+        self._alone = get_ident(), self.connections
         try:
             yield
         finally:
-            self.row(f"SELECT pg_advisory_unlock({LOCK}, {SHARES})")
+            is_held, self._alone = self._alone[1] == self.connections, None
+            if is_held:
+                self.row(f"SELECT pg_advisory_unlock({LOCK}, {SHARES})")
 
     # Reading.
 
@@ -211,6 +216,9 @@ class PostgresDatabase(KnownRows):
     def _reconnect(self) -> None:
         if self._db.closed and not self._depth:
             self._db = self._connect()
+        thread, connection = self._alone or (0, 0)
+        if thread == get_ident() and connection != self.connections:  # another station may apply its tables by now
+            raise LedgerUnusable("the turn to apply share tables went with a connection", advice=_WAIT, passes=True)
 
     def _connect(self) -> psycopg.Connection[Any]:
         db = psycopg.connect(make_conninfo(self._url, **CONNECTION), autocommit=True)

@@ -216,10 +216,14 @@ class Studies:
                  **_trouble(item, error, now))  # fmt: skip
 
     def let_wait(self, keys: Collection[int], now: datetime) -> None:
-        """Let held studies wait for their project instead, since the trouble is the project's. Their trials stay."""
+        """Let held studies wait for their project instead, since the trouble is the project's. Their trials stay.
+
+        One that is held no more stays as it is: another station may have met the same trouble, or a person decided.
+        """
         with self._db.change() as db:
             for key in keys:
-                move(db, key, Standing.HELD, Event.RELEASED, now, attempts=0, recoveries=0, in_doubt=1)
+                if db.execute("SELECT 1 FROM studies WHERE key = ? AND standing = 'held'", (key,)).fetchone():
+                    move(db, key, Standing.HELD, Event.RELEASED, now, attempts=0, recoveries=0, in_doubt=1)
 
     def raise_until(self, goes_on: Mapping[str, Progress], now: datetime) -> None:
         """Release what waits for `until` in this root if the setting of its project is further along now."""

@@ -10,6 +10,7 @@ from xnat_watchd.adapters.ledger.database import Row, Transaction, text
 from xnat_watchd.adapters.ledger.fences import must_be_under
 from xnat_watchd.adapters.ledger.gates import try_now
 from xnat_watchd.adapters.ledger.standings import GOES_ON
+from xnat_watchd.core.errors import AlreadyRecorded
 from xnat_watchd.core.states import Event, Standing, next_standing
 
 if TYPE_CHECKING:  # `status` needs no deliveries, and must be quick
@@ -60,7 +61,10 @@ def move(
 
 
 def move_taken(db: Transaction, item: Item, event: Event, now: datetime, **columns: object) -> None:
-    """Change the standing of a study that was taken. Raise `TakenOver` if another station was given it since."""
+    """Change the standing of a study that was taken. Raise `TakenOver` if another station was given it since.
+
+    Raise `AlreadyRecorded` if it is busy no more, though nobody else was given it.
+    """
     move(db, item.key, Standing.BUSY, event, now, item.fence, **columns)
 
 
@@ -83,6 +87,8 @@ def stand(
     standing = next_standing(was, event)
     ended = {"owner": None} if was is Standing.BUSY and standing is not was else {}
     row = set_columns(db, key, now, {"standing": standing, **ended, **of_study}, was, under)
+    if row is None and under is not None:
+        raise AlreadyRecorded
     if row is None:
         raise LookupError(f"study {key} is no longer {was}")
     return row

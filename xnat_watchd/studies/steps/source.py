@@ -70,7 +70,7 @@ def source_zip(item: Item, tools: Tools) -> SourceZip:
         if not tools.disk.exists(path):
             raise Transient(
                 "the study's ZIP is not in the work folder",
-                advice="Check that the work folder's disk is mounted. If the ZIP is lost, export the study again.",
+                advice="Check that the work folder's disk is mounted. If the ZIP is lost, drop it again.",
             )
         judged = known.judged if known else None
         stamp = proved_stamp(judged, path, tools.ledger.overwrites, tools.disk)
