@@ -20,7 +20,7 @@ from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.adapters.ledger.postgres_opening import open_postgres
 from xnat_watchd.adapters.ledger.stations import StationProcess
 from xnat_watchd.core.delivery import Item
-from xnat_watchd.core.errors import LedgerUnusable, Occupied, TakenOver
+from xnat_watchd.core.errors import LedgerUnusable, Occupied, OtherHistory, TakenOver
 from xnat_watchd.core.lease import RENEWED_EVERY, StationLease
 from xnat_watchd.daemon.enrollment import Enrollment
 
@@ -147,26 +147,30 @@ def test_after_a_failover_all_that_is_unfinished_waits_in_doubt_and_nothing_is_d
     failover.happen()
     end(service)
     assert "ledger.failed_over" in service.log.events()
-    assert [service.ledger.views.standing(key) for key in service.ledger.views.keys(1, None).values()] == ["waiting"]
-    items = [service.ledger.studies.get(recorder.key(number)) for number in (1, 2)]
-    assert [item.in_doubt for item in items] == [True, True]
-    assert service.ledger.pauses.lasts(Activity.RETENTION)
-    assert [pause.why for pause in service.ledger.pauses.open()] == [PAUSED]
-    due = service.ledger.studies.next_due(recorder.now)
-    assert due is not None
     again = Service(service.url, service.folder)
+    ledger = again.ledger
+    assert [ledger.views.standing(key) for key in ledger.views.keys(1, None).values()] == ["waiting"]
+    items = [ledger.studies.get(again.recorder.key(number)) for number in (1, 2)]
+    assert [item.in_doubt for item in items] == [True, True]
+    assert ledger.pauses.lasts(Activity.RETENTION)
+    assert [pause.why for pause in ledger.pauses.open()] == [PAUSED]
+    due = ledger.studies.next_due(recorder.now)
+    assert due is not None
     again.recorder.now = due + timedelta(hours=1)
-    while again.ledger.studies.take(again.recorder.now) is not None:
+    while ledger.studies.take(again.recorder.now) is not None:
         pass
-    again.ledger.close()
-    with pytest.raises(TakenOver):  # who took it in the history that is lost writes nothing about it
-        recorder.advance(taken)
+    with pytest.raises(TakenOver):  # who was given it in the history that is lost writes nothing about it
+        again.recorder.advance(taken)
+    ledger.close()
 
 
 def test_a_failover_is_found_once(failover: Failover, service: Service, tmp_path: Path) -> None:
     failover.lag()
     failover.happen()
     end(service)
+    first = Service(service.url, tmp_path)
+    assert first.log.events().count("ledger.failed_over") == 1
+    first.ledger.close()
     again = Service(service.url, tmp_path)
     for _ in range(3):
         again.look()
@@ -218,6 +222,104 @@ def test_a_server_that_restarts_has_not_failed_over(tmp_path: Path) -> None:
     service.recorder.advance(item)  # it is still ours
     service.ledger.close()
     own.close()
+
+
+def test_nothing_is_written_to_another_history_before_the_service_has_begun_anew(
+    failover: Failover, service: Service
+) -> None:
+    recorder = service.recorder
+    recorder.receive(study("1.1"))
+    failover.lag()
+    item = service.work()
+    recorder.receive(study("1.2"))
+    failover.happen()
+    lost(service.ledger.studies.newest_event)
+    for write in (lambda: recorder.receive(study("1.3")), lambda: recorder.advance(item), recorder.take):
+        with pytest.raises(OtherHistory):
+            write()
+    again = Service(service.url, service.folder)
+    assert [*again.ledger.views.keys(2, None)] == []
+    again.ledger.close()
+
+
+# -- a restore ---------------------------------------------------------------------------------------------
+
+
+def disconnect(pg: Cluster, name: str) -> None:
+    """End all connections to a database, and wait until they have ended."""
+    there = f"FROM pg_stat_activity WHERE datname = '{name}'"
+    pg.tell(f"SELECT pg_terminate_backend(pid) {there}")
+    pg.wait_until(f"SELECT count(*) = 0 {there}")
+
+
+def restored_beside(pg: Cluster, name: str) -> None:
+    """Put the copy of a database in its place, and end all connections, as an administrator does."""
+    pg.tell(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
+    disconnect(pg, name)
+    pg.tell(f"ALTER DATABASE {name} RENAME TO {name}_broken")
+    pg.tell(f"ALTER DATABASE {name}_copy RENAME TO {name}")
+
+
+def restored_rows(pg: Cluster, name: str) -> None:
+    """Let the tables have the rows that they had when the station had not been heard of for long."""
+    pg.tell("UPDATE xnat_watchd.stations SET seen = '2020-01-01T00:00:00.000000+00:00'", name)
+    disconnect(pg, name)
+
+
+def restored_epoch(pg: Cluster, name: str) -> None:
+    """Let the tables have the rows of before the service's last start."""
+    pg.tell("UPDATE xnat_watchd.stations SET epoch = epoch - 1 WHERE epoch > 1", name)
+    disconnect(pg, name)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[tuple[Cluster, str, Service]]:
+    """Yield a server, a database with a copy beside it, and a service that has worked on since."""
+    pg = cluster()
+    url = pg.database()
+    name = url.partition("///")[2].partition("?")[0]
+    before = Service(url, tmp_path)
+    before.ledger.close()
+    disconnect(pg, name)
+    pg.database(f"{name}_copy", of=name)
+    service = Service(url, tmp_path)
+    service.recorder.receive(study("1.1"))
+    yield pg, name, service
+    service.ledger.close()
+
+
+@pytest.mark.parametrize("restore", [restored_beside, restored_rows, restored_epoch])
+def test_a_restore_in_the_same_server_is_found_before_anything_is_written(
+    kept: tuple[Cluster, str, Service], restore: Callable[[Cluster, str], None], tmp_path: Path
+) -> None:
+    pg, name, service = kept
+    restore(pg, name)
+    lost(service.ledger.studies.newest_event)
+    with pytest.raises(OtherHistory):
+        service.recorder.receive(study("1.2"))
+    with pytest.raises(Occupied, match="was restored"):
+        service.look()
+    service.enrollment.end()
+    again = Service(service.url, tmp_path)
+    assert "ledger.failed_over" in again.log.events()
+    assert again.ledger.pauses.lasts(Activity.RETENTION)
+    again.ledger.close()
+
+
+def test_a_restore_under_a_connection_that_lasts_is_found_when_the_lease_is_renewed(
+    kept: tuple[Cluster, str, Service],
+) -> None:
+    pg, name, service = kept
+    pg.tell("UPDATE xnat_watchd.stations SET seen = '2020-01-01T00:00:00.000000+00:00'", name)
+    with pytest.raises(Occupied, match="was restored"):
+        service.look()
+
+
+def test_a_station_that_was_found_gone_is_no_restore(kept: tuple[Cluster, str, Service]) -> None:
+    pg, name, service = kept
+    pg.tell("UPDATE xnat_watchd.stations SET gone = seen, epoch = epoch + 1", name)
+    service.look()
+    assert "station.found_gone" in service.log.events()
 
 
 # -- a change of which nobody knows what became of it ------------------------------------------------------

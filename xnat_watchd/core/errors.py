@@ -294,6 +294,17 @@ class LedgerUnusable(Exception):
         self.passes = passes  #: it may pass soon without anybody's help
 
 
+class OtherHistory(LedgerUnusable):
+    """The ledger lacks what it had confirmed: write nothing more to it, end, and begin anew."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the ledger's database has failed over or was restored",
+            advice="Nothing to do: the service begins anew, and puts in order what it finds.",
+            passes=False,
+        )
+
+
 class TakenOver(Exception):
     """Another station was given the study meanwhile: drop it, and write nothing about it but a line in the log.
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.stations import StationProcess
-from xnat_watchd.core.errors import LedgerUnusable, Occupied, Refusal
+from xnat_watchd.core.errors import LedgerUnusable, Occupied, OtherHistory, Refusal
 from xnat_watchd.core.lease import StationLease
 from xnat_watchd.core.ports import Clock, Log
 
@@ -47,7 +47,7 @@ class Enrollment:
         self._lateness, self._report = lateness, report
         self._clock, self._log, self._workers, self._follow = clock, log, workers, follow
         self._connections, self._untold = 0, dict[int, int]()  #: studies that no worker may know of: key -> fence
-        self._history = ""  #: of the commits of the database
+        self._is_behind = False  #: the database lacks what it had confirmed
         self.refused: Refusal | None = None  #: why this process must end
 
     def begin(self) -> None:
@@ -58,16 +58,27 @@ class Enrollment:
             if self._ledger.commit_history.has_changed(self._clock.now()):
                 self._log.error("ledger.failed_over")
                 self._ledger.stations.enroll(self._process)
-            self._history = self._ledger.commit_history.name()
             self._renew()
             self._lease.renewed = asked
         for item in self._ledger.studies.recover(self._clock.now(), self._lateness()):
             self._log.warning("study.recovered", item=item)
 
     def check(self) -> None:
-        """Renew the lease if it is time, and put in doubt what stations that are gone have left busy."""
+        """Renew the lease if it is time, and put in doubt what stations that are gone have left busy.
+
+        Raise `Occupied` if the database lacks what it had confirmed: a start puts in order what it has forgotten.
+        """
         if not self._lease.is_due():
             return
+        try:
+            self._check()
+        except OtherHistory as error:
+            self._log.error("ledger.failed_over")
+            self._is_behind = True
+            self.refused = Occupied(str(error), advice=error.advice)
+            raise self.refused from None
+
+    def _check(self) -> None:
         could_begin, asked = self._lease.may_begin(), self._lease.now()
         if not self._renew():
             self._begin_anew()
@@ -78,17 +89,6 @@ class Enrollment:
             self._log.warning("station.gone", station=station)
         self._look_for_untold()
 
-    def _must_be_the_same_history(self) -> None:
-        """Raise `Occupied` if the database has failed over: a start puts in order what the ledger has forgotten."""
-        if self._ledger.commit_history.name() != self._history:
-            self._ledger.commit_history.has_changed(self._clock.now())
-            self._log.error("ledger.failed_over")
-            self.refused = Occupied(
-                "the ledger's database has failed over",
-                advice="Nothing to do: the service begins anew, and puts in order what it finds.",
-            )
-            raise self.refused
-
     def _look_for_untold(self) -> None:
         """Make ready what was taken by a change whose answer was lost with the connection: no worker knows of it.
 
@@ -96,7 +96,6 @@ class Enrollment:
         """
         if self._ledger.connections() != self._connections:
             self._connections = self._ledger.connections()
-            self._must_be_the_same_history()
             held = self._workers.held()
             self._untold = {key: fence for key, fence in self._ledger.studies.busy_here().items() if key not in held}
             return
@@ -109,7 +108,13 @@ class Enrollment:
         """Leave the ledger, once every study was given back. Where it cannot be told, others notice it."""
         if self._ledger.stations.shared:
             with suppress(LedgerUnusable):
-                self._ledger.stations.leave()
+                self._leave()
+
+    def _leave(self) -> None:
+        if self._is_behind:
+            self._ledger.commit_history.end()
+        else:
+            self._ledger.stations.leave()
 
     def _renew(self) -> bool:
         shown = self._ledger.stations.renew(self._lateness(), self._report())
@@ -118,6 +123,7 @@ class Enrollment:
         return shown is not None
 
     def _begin_anew(self) -> None:
+        self._ledger.stations.must_be_remembered()
         self._log.warning("station.found_gone", station=self._process.name)
         try:
             with self._ledger.together():

@@ -1,7 +1,7 @@
 """Whether the database has lost what it had confirmed, as a failover to a standby that lagged may have.
 
-A server that was promoted, or restored from a backup, goes on in another history. What it has lost cannot be known.
-What is unfinished may be further than the ledger says, and some of what was sent may not be in it at all.
+A server that was promoted, or a database that was restored, goes on in another history. What was lost cannot be known:
+what is unfinished may be further than the ledger says, and some of what was sent may not be in it at all.
 """
 
 from __future__ import annotations
@@ -36,10 +36,7 @@ class CommitHistory:
 
     def __init__(self, database: Database, stations: Stations) -> None:
         self._db, self._stations = database, stations
-
-    def name(self) -> str:
-        """Return the name of the history in which the database goes on."""
-        return self._db.history()
+        self._name = ""  #: of the history in which this program works
 
     def has_changed(self, now: datetime) -> bool:
         """Return whether the database goes on in another history, the first time that this is asked.
@@ -47,7 +44,7 @@ class CommitHistory:
         If it does, everything unfinished is put in doubt until nothing more can appear in XNAT, every station has to
         begin anew, and retention is paused.
         """
-        history = self._db.history()
+        history = self._name = self._db.history()
         recorded = self._db.row("SELECT name FROM commit_history")
         if recorded is not None and recorded["name"] == history:
             return False
@@ -61,6 +58,16 @@ class CommitHistory:
             if not first:
                 _distrust(db, now)
         return not first
+
+    def end(self) -> None:
+        """Have the next start find another history, though the database tells of none but lacks what was confirmed.
+
+        So it is after a snapshot of the whole server was put back, or the rows of a dump into the tables as they were.
+        """
+        self._db.forget()
+        if self._db.history() == self._name:
+            with self._db.change() as db:
+                db.execute("UPDATE commit_history SET name = ''")
 
     def distrust_root(self, latest: int, now: datetime) -> None:
         """Put in doubt all that is unfinished in the root of this station, and pause its retention.

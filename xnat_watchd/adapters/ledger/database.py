@@ -93,7 +93,17 @@ class Database(Protocol):
         """Return whether another program has written since the last call; False at the first call."""
 
     def history(self) -> str:
-        """Return what tells this history of commits from another one, which may lack some that were confirmed."""
+        """Return what tells this history of commits from another one, which may lack some that were confirmed.
+
+        From then on each new connection must be one to the same history, before anything else is asked on it: else
+        `OtherHistory` is raised.
+        """
+
+    def remember(self, question: str, *values: object) -> None:
+        """Have each new connection answer this question with a row, too; it replaces the question before."""
+
+    def forget(self) -> None:
+        """Take connections to any history again."""
 
     def now(self) -> datetime:
         """Return the time by the clock of the database, which is one for all stations."""

@@ -7,7 +7,7 @@ of SQLite; only their placeholders and hints are translated. A function that Pos
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from threading import get_ident
 from typing import Any, ClassVar
@@ -20,7 +20,7 @@ from xnat_watchd.adapters.ledger.database import Row
 from xnat_watchd.adapters.ledger.known_rows import KnownRows
 from xnat_watchd.adapters.ledger.postgres_statements import in_order, translated
 from xnat_watchd.adapters.ledger.postgres_values import adapt, row_maker
-from xnat_watchd.core.errors import LedgerUnusable, NoRoom, Occupied
+from xnat_watchd.core.errors import LedgerUnusable, NoRoom, Occupied, OtherHistory
 
 SCHEMA = "xnat_watchd"  #: in which all of the ledger lies
 CHANNEL = "xnat_watchd"  #: on which each change is told
@@ -51,9 +51,14 @@ _AT_ONCE = "Nothing to do: work goes on by itself at once."
 _FULL = "Ask the database administrator for space on its disk. Work then goes on by itself."
 
 _HISTORY = """
-SELECT system_identifier || ':' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS name FROM pg_control_system()
+SELECT system_identifier || ':' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || ':' || d.oid || ':'
+    || coalesce(to_regclass('xnat_watchd.deliveries')::OID::TEXT, '') AS name
+FROM pg_control_system(), pg_database d WHERE d.datname = current_database()
 """
-"""What pg_control_checkpoint() says of the timeline is true at the next checkpoint only."""
+"""The server, its timeline, the database, and a table of it: what is restored beside has another number.
+
+What pg_control_checkpoint() says of the timeline is true at the next checkpoint only.
+"""
 
 
 class PostgresDatabase(KnownRows):
@@ -68,6 +73,8 @@ class PostgresDatabase(KnownRows):
         self._url, self._read_only, self._patience = url, read_only, patience
         self._depth, self._written, self._heard = 0, 0, 0  #: changes: open ones of this thread, our own, others'
         self._version: int | None = None
+        self._history = ""  #: that each new connection must be to; empty: any
+        self._witness: tuple[str, Sequence[object]] | None = None  #: what it must have a row for
         self._process = 0  #: of the server, for this connection
         self._alone: tuple[int, int] | None = None  #: thread that applies share tables, and the connection of its lock
         self.connections = 0
@@ -104,10 +111,7 @@ class PostgresDatabase(KnownRows):
 
     def execute(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = (), /) -> psycopg.Cursor[Row]:
         """Carry out a statement."""
-        text, names = translated(sql)
-        cursor = psycopg.RawCursor(self._db)
-        cursor.row_factory = row_maker
-        return cursor.execute(text.encode(), in_order(values, names))
+        return _carried_out(self._db, sql, values)
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> None:
         """Carry out a statement once for each of these rows of values."""
@@ -175,9 +179,18 @@ class PostgresDatabase(KnownRows):
         return self._db.info.parameter_status("server_encoding") or ""
 
     def history(self) -> str:
-        """Return the system identifier of the server and its timeline, which is another one after a promotion."""
+        """Return what is another text after a promotion or a restore; see `Database.history`."""
         row = self.row(_HISTORY)
-        return str(row["name"]) if row else ""
+        self._history = str(row["name"]) if row else ""
+        return self._history
+
+    def remember(self, question: str, *values: object) -> None:
+        """Remember a question; see `Database.remember`."""
+        self._witness = question, values
+
+    def forget(self) -> None:
+        """Take connections to any history again."""
+        self._history, self._witness = "", None
 
     def now(self) -> datetime:
         """Return the time by the clock of the database, which is one for all stations."""
@@ -215,10 +228,24 @@ class PostgresDatabase(KnownRows):
 
     def _reconnect(self) -> None:
         if self._db.closed and not self._depth:
-            self._db = self._connect()
+            with ExitStack() as otherwise:
+                otherwise.callback((db := self._connect()).close)
+                self._must_be_the_same(db)
+                otherwise.pop_all()
+            self._db = db
         thread, connection = self._alone or (0, 0)
         if thread == get_ident() and connection != self.connections:  # another station may apply its tables by now
             raise LedgerUnusable("the turn to apply share tables went with a connection", advice=_WAIT, passes=True)
+
+    def _must_be_the_same(self, db: psycopg.Connection[Any]) -> None:
+        """Raise `OtherHistory` for a connection on which the database lacks what it had confirmed."""
+        if not self._history:
+            return
+        found = _carried_out(db, _HISTORY).fetchone()
+        if found is None or found["name"] != self._history:
+            raise OtherHistory
+        if self._witness and _carried_out(db, *self._witness).fetchone() is None:
+            raise OtherHistory
 
     def _connect(self) -> psycopg.Connection[Any]:
         db = psycopg.connect(make_conninfo(self._url, **CONNECTION), autocommit=True)
@@ -245,7 +272,7 @@ class PostgresDatabase(KnownRows):
             yield
         except errors.DiskFull as error:
             raise NoRoom("the disk of the ledger's database is full", detail=str(error), advice=_FULL) from error
-        except errors.ReadOnlySqlTransaction as error:
+        except (errors.ReadOnlySqlTransaction, errors.ObjectNotInPrerequisiteState) as error:  # the second: a standby
             raise LedgerUnusable("the ledger's database takes no writes", advice=ASK, passes=True) from error
         except errors.InsufficientPrivilege as error:
             raise LedgerUnusable("the ledger's user lacks a right in its database", advice=ASK, passes=True) from error
@@ -258,6 +285,15 @@ class PostgresDatabase(KnownRows):
             raise LedgerUnusable(
                 f"the ledger's database cannot be used ({first_line(error)})", advice=_WAIT, passes=True
             ) from error
+
+
+def _carried_out(
+    db: psycopg.Connection[Any], sql: str, values: Sequence[Any] | Mapping[str, Any] = (), /
+) -> psycopg.Cursor[Row]:
+    text, names = translated(sql)
+    cursor = psycopg.RawCursor(db)
+    cursor.row_factory = row_maker
+    return cursor.execute(text.encode(), in_order(values, names))
 
 
 def first_line(error: psycopg.Error) -> str:

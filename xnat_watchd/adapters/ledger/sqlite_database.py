@@ -159,6 +159,12 @@ class SqliteDatabase(KnownRows):
         """Return nothing: a file has one history."""
         return ""
 
+    def remember(self, question: str, *values: object) -> None:
+        """Do nothing: there is one connection, and `must_be_there` knows the file."""
+
+    def forget(self) -> None:
+        """Do nothing."""
+
     def now(self) -> datetime:
         """Return the time by the clock of this machine, which has the file."""
         return datetime.now(UTC)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from xnat_watchd.adapters.ledger.database import Database, Transaction
-from xnat_watchd.core.errors import Occupied, Refusal
+from xnat_watchd.core.errors import Occupied, OtherHistory, Refusal
 from xnat_watchd.core.lease import LEASE
 
 NONE = 0  #: the ID of no station
@@ -43,6 +43,7 @@ class Stations:
         self.shared = database.shared  #: whether there may be others
         self.lease = LEASE  #: seconds
         self.me = self._known() if database.station else Station()
+        self._seen = ""  #: when it was heard of last, as the ledger has confirmed
         self._served_before = ""  #: root that the station of this name served when it was last there
 
     def _known(self) -> Station:
@@ -69,6 +70,7 @@ class Stations:
             known = self._row_of(db, process)
             row = db.execute(_BEGIN, (process.name, process.version, process.lock, known)).fetchone()
         self.me = replace(self.me, id=row["id"], epoch=row["epoch"])
+        self._remember(row["seen"])
         self._served_before = row["root"]
 
     def _row_of(self, db: Transaction, process: StationProcess) -> int:
@@ -124,8 +126,24 @@ class Stations:
         then it has nothing any more, and must enroll again. Others are neither kept waiting by this nor told of it,
         since many stations do it all the time.
         """
-        found = self._db.rows(_RENEW, int(lateness.total_seconds()), report, self.me.id, self.me.epoch)
-        return datetime.fromisoformat(found[0]["seen"]) if found else None
+        me = self.me
+        found = self._db.rows(_RENEW, int(lateness.total_seconds()), report, me.id, me.epoch, self._seen)
+        if not found:
+            return None
+        self._remember(found[0]["seen"])
+        return datetime.fromisoformat(self._seen)
+
+    def must_be_remembered(self) -> None:
+        """Raise `OtherHistory` if the ledger lacks what it has confirmed to this station."""
+        if self._db.row(_REMEMBERED, *self._confirmed()) is None:
+            raise OtherHistory
+
+    def _remember(self, seen: str) -> None:
+        self._seen = seen
+        self._db.remember(_REMEMBERED, *self._confirmed())
+
+    def _confirmed(self) -> tuple[int, int, str]:
+        return self.me.id, self.me.epoch, self._seen
 
     def beside(self) -> list[str]:
         """Return the names of the other stations that are there and serve the same root."""
@@ -162,12 +180,17 @@ _NEW = "INSERT INTO stations (name) VALUES (?) RETURNING id"
 
 _BEGIN = """
 UPDATE stations SET name = ?, version = ?, process = ?, epoch = epoch + 1, seen = database_now(0), gone = NULL
-WHERE id = ? RETURNING id, epoch, root
+WHERE id = ? RETURNING id, epoch, root, seen
 """
 
 _RENEW = """
-UPDATE stations SET seen = database_now(0), lateness = ?, report = ? WHERE id = ? AND epoch = ? AND gone IS NULL
-RETURNING seen
+UPDATE stations SET seen = database_now(0), lateness = ?, report = ?
+WHERE id = ? AND epoch = ? AND gone IS NULL AND seen >= ? RETURNING seen
+"""
+"""A time before the one that was confirmed last is that of an older copy."""
+
+_REMEMBERED = """
+SELECT 1 FROM stations WHERE id = ?1 AND (epoch > ?2 OR (epoch = ?2 AND coalesce(seen, ?3) >= ?3))
 """
 
 _FORGET_OTHERS = "DELETE FROM gates WHERE account <> '' AND account NOT IN (SELECT account FROM stations)"
