@@ -62,6 +62,15 @@ def test_none_is_begun_for_what_is_recorded_or_what_another_station_takes(record
     assert recorder.ledger.early_places.delivery_at(PLACE) is None
 
 
+def test_a_station_that_was_found_gone_begins_none_before_it_has_begun_anew(recorder: Recorder, other: Ledger) -> None:
+    delivery = arriving(recorder)
+    other.stations.lease = 0.0
+    assert other.gone_stations.put_in_doubt(recorder.now) == ["ct-1"]
+    assert not recorder.ledger.early_places.begin(delivery, PLACE, UID, 2)
+    recorder.ledger.stations.enroll(CT_1)
+    assert recorder.ledger.early_places.begin(delivery, PLACE, UID, 2)
+
+
 def test_a_study_that_goes_on_there_has_the_place_as_if_all_were_sent(recorder: Recorder) -> None:
     delivery = begun(recorder)
     recorded(recorder, delivery)

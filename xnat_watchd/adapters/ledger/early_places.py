@@ -42,15 +42,17 @@ class EarlyPlaces:
         """Record a place before anything is sent there.
 
         Return False if the delivery had one already: then it was interrupted, and is sent once all of it is checked.
-        So it is if another station takes it now.
+        So it is if another station takes it now, or may: this one was found gone, and has to begin anew first.
         """
+        me = self._stations.me
         with self._db.change() as db:
             begun = db.execute(
                 "INSERT INTO early_places (delivery, project, timestamp, folder, study_uid, members)"
-                " SELECT id, ?, ?, ?, ?, ? FROM deliveries WHERE id = ? AND state = ? AND station = ?"
+                " SELECT d.id, ?, ?, ?, ?, ? FROM deliveries d JOIN stations t ON t.id = d.station"
+                " WHERE d.id = ? AND d.state = ? AND d.station = ? AND t.epoch = ?"
                 " ON CONFLICT (delivery) DO NOTHING",
                 (place.project, place.timestamp, place.folder, study_uid, members, delivery, DeliveryState.ARRIVING,
-                 self._stations.me.id),
+                 me.id, me.epoch),
             )  # fmt: skip
             return begun.rowcount > 0
 
