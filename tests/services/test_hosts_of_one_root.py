@@ -16,8 +16,10 @@ from tests.station import Station, Time, as_is, zipped
 from xnat_watchd.adapters.files import stamps
 from xnat_watchd.adapters.files.disk import Disk, identity
 from xnat_watchd.adapters.ledger.stations import StationProcess
+from xnat_watchd.core.errors import TakenOver
 from xnat_watchd.core.lease import LEASE
 from xnat_watchd.core.settling import FileStat
+from xnat_watchd.studies import pipeline
 from xnat_watchd.studies.intake import FATAL_OPENINGS
 
 ROOT = "the-root"
@@ -131,6 +133,7 @@ def test_a_zip_that_is_taken_after_this_host_was_found_gone_is_sent_once(share: 
     other = share.host("ct-2")
     frozen.drop("1.zip", ONE)
     frozen.take_in()
+    assert share.zips() == ["drop/1.zip" if waits else "work/2.zip"]
     share.begin(frozen, "ct-1")
     share.go_on(frozen, other)
     assert [state for state in share.states() if state != "withdrawn"] == ["finished"]
@@ -226,13 +229,36 @@ def test_a_delivery_that_both_hosts_end_is_ended_once(share: Share) -> None:
     assert "delivery.unfinished" not in frozen.log.events()
 
 
+def test_a_delivery_of_which_a_study_was_taken_again_while_it_was_to_be_ended_goes_on(
+    share: Share, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken_over(*_: object) -> bool:
+        raise TakenOver
+
+    host = share.host("ct-1")
+    host.drop("1.zip", zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(2, 1, 1, time="120000"))]))
+    host.take_in()
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "retire", taken_over)
+        while host.pipeline.step():
+            assert not host.pipeline.retire()
+    assert share.states() == ["taken"]
+    share.time.pass_(hours=1)
+    share.go_on(host)
+    assert share.states() == ["finished"]
+
+
 def test_a_duplicate_takes_the_place_of_a_zip_that_is_lost(share: Share) -> None:
     host = share.host("ct-1")
     host.drop("1.zip", ONE)
     host.take_in()
     host.folders.zip_of(1).unlink()
-    host.work(hours=1)
-    assert share.images() == 0
+    host.work(hours=1000)
+    (held,) = host.ledger.views.attention()
+    assert held["why"].endswith("the study's ZIP is not in the work folder")
+    assert held["advice"] == (
+        "Check that the work folder's disk is mounted. If the ZIP is lost, drop it again. Then `xnat-watchd retry 1.1`."
+    )
     host.drop("again.zip", ONE)
     host.take_in()
     assert (share.states(), share.zips()) == (["taken", "duplicate"], ["work/1.zip"])

@@ -22,6 +22,7 @@ from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.adapters.threads import Loop
 from xnat_watchd.core.errors import InDoubt, LedgerUnusable, NoRoom, Stopped
 from xnat_watchd.core.gate import AllGates, Restrictions
+from xnat_watchd.core.lease import LEASE
 from xnat_watchd.daemon import one_off_run, service, threads
 from xnat_watchd.daemon.reload import reload
 from xnat_watchd.daemon.state import SAME_FOR, Daemon
@@ -122,6 +123,20 @@ def test_figures_that_cannot_be_read_anew_keep_their_time(
     assert seen is not None
     assert [row["item"] for row in seen["attention"]] == ["ledger"]  # it is not silent
     assert (seen["age"], "said" in seen) == (600, False)
+
+
+def test_a_station_that_was_not_heard_of_takes_nothing_until_it_is(daemon: Daemon) -> None:
+    zip_file = daemon.folders.drop / "scan.zip"
+    zip_file.write_bytes(scan())
+    daemon.lease.renewed = daemon.lease.now() - LEASE / 2
+    for _ in range(2):
+        turn(daemon)
+    assert zip_file.exists()
+    assert daemon.next_sweep == threads.UNHEARD
+    daemon.lease.renewed = daemon.lease.now()
+    for _ in range(2):
+        turn(daemon)
+    assert not zip_file.exists()
 
 
 def test_a_fault_of_ours_ends_the_loop(daemon: Daemon) -> None:

@@ -14,6 +14,7 @@ from tests.dicom import instance
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Station, Time, zipped
 from xnat_watchd.core.errors import LedgerUnusable
+from xnat_watchd.core.states import LINE
 
 
 @pytest.fixture
@@ -78,20 +79,28 @@ def test_a_duplicate_of_which_it_was_not_told_lies_in_done(station: Station) -> 
 def test_a_study_goes_on_from_what_was_recorded_although_nobody_was_told(station: Station, step: int) -> None:
     station.drop("a.zip", zipped([("1.dcm", instance())]))
     station.take_in()
-    for _ in range(step):
-        assert station.pipeline.step()
-    together = station.ledger.together
+    while station.standings()[0][1] != LINE[step]:
+        station.pipeline.step()
+        station.time.pass_(minutes=1)
+    together, advance, recorded = station.ledger.together, station.ledger.studies.advance, list[object]()
+
+    def advanced(*values: Any) -> Any:
+        recorded.append(advance(*values))
+        return recorded[-1]
 
     @contextmanager
     def untold() -> Iterator[None]:
         with together():
             yield
-        station.ledger.together = together  # type: ignore[method-assign]
-        raise LedgerUnusable("the line was cut", advice="", passes=True)
+        if len(recorded) == 1:
+            recorded.append("untold")
+            raise LedgerUnusable("the line was cut", advice="", passes=True)
 
+    station.ledger.studies.advance = advanced  # type: ignore[method-assign, assignment]
     station.ledger.together = untold  # type: ignore[method-assign]
     with pytest.raises(LedgerUnusable):
-        station.pipeline.step()
+        station.work()
+    assert recorded == [LINE[step + 1], "untold"]
     station.work()
     assert [standing for *_, standing in station.standings()] == ["done"]
     assert [file for file in station.files() if file.startswith(("drop/", "work/"))] == []

@@ -393,7 +393,7 @@ class Pipeline:
         try:
             ended = retire(delivery, self._tools)
         except TakenOver:  # a person had a study of it sent again, and it was taken since
-            return True
+            return False
         except (Unavailable, AuthRefused) as error:
             self._gates.shut(error)
         except WatchdError as error:
