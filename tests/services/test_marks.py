@@ -13,7 +13,7 @@ from tests.dicom import instance
 from tests.services.desk import Desk, Small, scan, states, whole
 from tests.services.test_machine_faults import daemon, turn
 from tests.station import Station, zipped
-from xnat_watchd.adapters.files.disk import MARK
+from xnat_watchd.adapters.files.disk import MARK, Disk, identity
 from xnat_watchd.adapters.files.folder_marks import FolderMarks, UnknownFolder
 from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.core.presence import Presence
@@ -150,9 +150,11 @@ def test_an_empty_mount_point_of_work_loses_no_delivery(desk: Desk) -> None:
     station = desk.station()
     station.drop("a.zip", scan())
     station.take_in()
-    station.ledger.deliveries.expect("b.zip", "P1", "", station.time.now())  # killed in the middle of taking it
     work = station.folders.work
-    work.joinpath("2.zip").write_bytes(scan(2))
+    taken = work / "2.zip"
+    taken.write_bytes(scan(2))
+    dropped = identity(Disk().seen(taken, "b.zip"))
+    station.ledger.deliveries.expect("b.zip", "P1", dropped, station.time.now())  # killed in the middle of taking it
     unmounted(work)
     for _ in range(2):
         with pytest.raises(UnknownFolder):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.files.lock import Claims
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
-from xnat_watchd.adapters.files.root_id import root_id
+from xnat_watchd.adapters.files.root_id import known_root, worked_root
 from xnat_watchd.adapters.files.share_folder import ShareFolder
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.opening import open_database
@@ -48,8 +48,10 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
     """Open the ledger and build every part, without starting any. With `whole`, check all of the ledger first."""
     _refuse_network(settings.ledger.path)
     clock = SystemClock()
-    ledger = Ledger(open_database(settings.ledger.location, whole=whole))
-    _must_be_usable(ledger, settings.folders.work)
+    folders = Folders(**{name: getattr(settings.folders, name) for name in FOLDERS})
+    served = worked_root(folders)
+    ledger = Ledger(open_database(settings.ledger.location, make=not served, whole=whole))
+    _must_be_usable(ledger, folders.work, served)
     names = [f"worker-{n + 1}" for n in range(settings.pipeline.workers)]
     liveness = Liveness(["intake", *names, "sharing"], clock)
     projects = KnownProjects(ledger.views.confirmed_projects())
@@ -58,7 +60,6 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
     )
     if ledger.stations.shared:
         server.turns.among_stations = ledger.import_starts.reserve
-    folders = Folders(**{name: getattr(settings.folders, name) for name in FOLDERS})
     daemon = Daemon(
         settings=settings,
         folders=folders, marks=FolderMarks(folders, ledger.marks),
@@ -91,15 +92,18 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
     return daemon
 
 
-def _must_be_usable(ledger: Ledger, work: Path) -> None:
-    """Refuse a ledger that takes no writes or was moved away. The root of a missing work folder is looked at later."""
+def _must_be_usable(ledger: Ledger, work: Path, served: str) -> None:
+    """Refuse a ledger that takes no writes, was moved away, or does not know the root that was `served` before.
+
+    The root of a missing work folder is looked at later.
+    """
     with ExitStack() as otherwise:
         otherwise.callback(ledger.close)
         ledger.must_take_writes()
         ledger.moves.must_be_here()
         if ledger.stations.shared:
-            with suppress(OSError):
-                ledger.moves.must_be_here(root_id(work))
+            ledger.moves.must_be_here(known_root(work))
+            ledger.stations.must_know(served)
         otherwise.pop_all()
 
 

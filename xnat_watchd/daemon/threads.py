@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from xnat_watchd.adapters.files.folder_marks import UnknownFolder
-from xnat_watchd.adapters.files.root_id import root_id
+from xnat_watchd.adapters.files.root_id import root_id, worked_root
 from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.adapters.threads import Loop, WakeUp
 from xnat_watchd.core.errors import NoRoom, Refusal
@@ -122,6 +122,7 @@ def _recover(daemon: Daemon) -> bool:
         daemon.claims.claim(daemon.folders.work)  # the folder or its disk may not have been there before
         if not daemon.recovered:
             if daemon.ledger.stations.shared:
+                daemon.ledger.stations.must_know(worked_root(daemon.folders))
                 root = root_id(daemon.folders.work)
                 with daemon.ledger.together():
                     daemon.ledger.moves.must_be_here(root)

@@ -13,6 +13,12 @@ VERSION = 3  #: of the schema
 PATIENCE = 30.0  #: seconds to wait for another program that holds the ledger; systemd allows more for a start
 
 
+WRONG_LEDGER = (
+    "Correct `url` in [ledger], or have the database restored. Only if that ledger is lost for good: remove the file"
+    " `.xnat-watchd-root` from the work folder, and start again."
+)
+
+
 class OlderSchema(Refusal):
     """The ledger has an older schema: only the program that uses it alone may upgrade it."""
 

@@ -15,21 +15,23 @@ def open_database(
     *,
     read_only: bool = False,
     upgrade: bool = True,
+    make: bool = True,
     patience: float = PATIENCE,
     whole: bool = False,
 ) -> Database:
     """Open the ledger; make it if there is none, upgrade it if it is older. Raises `Refusal` if it cannot be trusted.
 
     `upgrade` is False in a command that runs beside a service: that may be an older one, which knows only the older
-    schema. `whole` checks a complete file, however long that takes: at the service's start, and if a person asks.
+    schema. `make` is False for a station that has worked with a shared ledger: it makes no other one in the place of
+    that. `whole` checks a complete file, however long that takes: at the service's start, and if a person asks.
     """
     if isinstance(where, Location) and where.url:
-        return _open_shared(where, read_only=read_only, upgrade=upgrade, patience=patience)
+        return _open_shared(where, read_only=read_only, upgrade=upgrade, make=make, patience=patience)
     path = where.path if isinstance(where, Location) else where
     return open_sqlite(path, read_only=read_only, upgrade=upgrade, patience=patience, whole=whole)
 
 
-def _open_shared(where: Location, *, read_only: bool, upgrade: bool, patience: float) -> Database:
+def _open_shared(where: Location, *, read_only: bool, upgrade: bool, make: bool, patience: float) -> Database:
     try:
         from xnat_watchd.adapters.ledger.postgres_opening import open_postgres
     except ImportError as error:
@@ -37,4 +39,6 @@ def _open_shared(where: Location, *, read_only: bool, upgrade: bool, patience: f
             f"the driver of PostgreSQL cannot be used: {error.name or 'libpq'} is not there",
             advice="Install it: `pip install 'xnat-watchd[fleet]'`, or Debian's python3-psycopg.",
         ) from None
-    return open_postgres(where.url, read_only=read_only, upgrade=upgrade, patience=patience, station=where.station)
+    return open_postgres(
+        where.url, read_only=read_only, upgrade=upgrade, make=make, patience=patience, station=where.station
+    )

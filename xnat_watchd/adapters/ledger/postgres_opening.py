@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import psycopg
 
-from xnat_watchd.adapters.ledger.database import VERSION, OlderSchema
+from xnat_watchd.adapters.ledger.database import VERSION, WRONG_LEDGER, OlderSchema
 from xnat_watchd.adapters.ledger.postgres_database import ASK, SCHEMA, PostgresDatabase, first_line
 from xnat_watchd.core.errors import NoLedger, Occupied, Refusal
 
@@ -17,11 +17,18 @@ UPGRADES: tuple[str, ...] = ()  #: the first upgrades that version to the next, 
 
 
 def open_postgres(
-    url: str, *, read_only: bool = False, upgrade: bool = True, patience: float, station: str = ""
+    url: str,
+    *,
+    read_only: bool = False,
+    upgrade: bool = True,
+    make: bool = True,
+    patience: float,
+    station: str = "",
 ) -> PostgresDatabase:
     """Open the ledger; make it if there is none, unless it is only read. Raises `Refusal` if it cannot be used.
 
-    `upgrade` is False in a command, as for a ledger in a file. `patience`: seconds to wait for who changes it just now.
+    `upgrade` is False in a command, as for a ledger in a file: then none is made either. `make`: see `open_database`.
+    `patience`: seconds to wait for who changes it just now.
     """
     try:
         database = PostgresDatabase(url, read_only=read_only, patience=patience, station=station)
@@ -30,14 +37,14 @@ def open_postgres(
     with ExitStack() as otherwise:
         otherwise.callback(database.close)
         try:
-            _prepare(database, read_only=read_only, upgrade=upgrade)
+            _prepare(database, read_only=read_only, upgrade=upgrade, make=make)
         except psycopg.Error as error:
             raise Refusal(f"the ledger cannot be used in its database ({first_line(error)})", advice=ASK) from error
         otherwise.pop_all()
     return database
 
 
-def _prepare(database: PostgresDatabase, *, read_only: bool, upgrade: bool) -> None:
+def _prepare(database: PostgresDatabase, *, read_only: bool, upgrade: bool, make: bool) -> None:
     if (encoding := database.encoding()) != ENCODING:
         raise Refusal(
             f"the ledger's database has the encoding {encoding}, which has no place for every name",
@@ -52,7 +59,10 @@ def _prepare(database: PostgresDatabase, *, read_only: bool, upgrade: bool) -> N
         )
     if version >= VERSION:
         return
-    if read_only and not version:
+    if not version and not make:
+        raise Refusal("there is no ledger in the database, although this station has worked with one",
+                      advice=WRONG_LEDGER)  # fmt: skip
+    if not version and (read_only or not upgrade):
         raise NoLedger("there is no ledger in the database yet", advice="Start the service once: it makes it.")
     if version and (read_only or not upgrade):
         raise OlderSchema(

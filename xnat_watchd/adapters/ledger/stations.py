@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from xnat_watchd.adapters.ledger.database import Database, Transaction
+from xnat_watchd.adapters.ledger.database import WRONG_LEDGER, Database, Transaction
 from xnat_watchd.core.errors import Occupied, OtherHistory, Refusal
 from xnat_watchd.core.lease import LEASE
 
@@ -110,6 +110,12 @@ class Stations:
                 db.execute(_FORGET_OTHERS)
             self.me = replace(self.me, account=account)
 
+    def must_know(self, root: str) -> None:
+        """Raise `Refusal` if no station of this ledger has ever served a root, although ZIPs were taken there."""
+        if root and self._db.row(_KNOWN_ROOT, root) is None:
+            raise Refusal("this ledger does not know the folders of this station, which has worked with another one",
+                          advice=WRONG_LEDGER)  # fmt: skip
+
     def has_company(self) -> bool:
         """Return whether another station that is there serves the same root."""
         found = self._db.row(
@@ -168,6 +174,10 @@ def is_served(root: str) -> str:
     """Return SQL: whether a station that is there sends the ZIPs of this root."""
     return f"EXISTS (SELECT 1 FROM stations t WHERE t.root = {root} AND t.gone IS NULL)"
 
+
+_KNOWN_ROOT = """
+SELECT 1 WHERE EXISTS (SELECT 1 FROM stations WHERE root = ?1) OR EXISTS (SELECT 1 FROM deliveries WHERE root = ?1)
+"""
 
 _IS_THERE = "gone IS NULL AND seen BETWEEN database_now(?) AND database_now(?)"
 """A time that lies ahead is one of a clock that was set back since."""
