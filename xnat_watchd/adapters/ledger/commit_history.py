@@ -36,7 +36,6 @@ class CommitHistory:
 
     def __init__(self, database: Database, stations: Stations) -> None:
         self._db, self._stations = database, stations
-        self._name = ""  #: of the history in which this program works
 
     def has_changed(self, now: datetime) -> bool:
         """Return whether the database goes on in another history, the first time that this is asked.
@@ -44,7 +43,7 @@ class CommitHistory:
         If it does, everything unfinished is put in doubt until nothing more can appear in XNAT, every station has to
         begin anew, and retention is paused.
         """
-        history = self._name = self._db.history()
+        history = self._db.history()
         recorded = self._db.row("SELECT name FROM commit_history")
         if recorded is not None and recorded["name"] == history:
             return False
@@ -63,11 +62,11 @@ class CommitHistory:
         """Have the next start find another history, though the database tells of none but lacks what was confirmed.
 
         So it is after a snapshot of the whole server was put back, or the rows of a dump into the tables as they were.
+        Raise `OtherHistory` where the database does tell of another.
         """
         self._db.forget()
-        if self._db.history() == self._name:
-            with self._db.change() as db:
-                db.execute("UPDATE commit_history SET name = ''")
+        with self._db.change() as db:
+            db.execute("UPDATE commit_history SET name = ''")
 
     def distrust_root(self, latest: int, now: datetime) -> None:
         """Put in doubt all that is unfinished in the root of this station, and pause its retention.

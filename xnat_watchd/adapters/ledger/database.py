@@ -109,7 +109,7 @@ class Database(Protocol):
         """Have each new connection answer this question with a row, too; it replaces the question before."""
 
     def forget(self) -> None:
-        """Take connections to any history again."""
+        """Ask that question no more: each connection to the same history is taken again."""
 
     def now(self) -> datetime:
         """Return the time by the clock of the database, which is one for all stations."""

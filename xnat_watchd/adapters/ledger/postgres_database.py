@@ -189,8 +189,8 @@ class PostgresDatabase(KnownRows):
         self._witness = question, values
 
     def forget(self) -> None:
-        """Take connections to any history again."""
-        self._history, self._witness = "", None
+        """Ask no question any more; see `Database.forget`."""
+        self._witness = None
 
     def now(self) -> datetime:
         """Return the time by the clock of the database, which is one for all stations."""
