@@ -13,18 +13,13 @@ from xnat_watchd.adapters.files.disk import Disk, OddEntry, identity
 from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import (
     Folders,
-    folder_name_of,
     kept_in_done,
     kept_in_failed,
-    move_out_of_work,
     owner_of,
 )
 from xnat_watchd.adapters.files.named_file import names_file_in
 from xnat_watchd.adapters.files.stamps import Changed
-from xnat_watchd.adapters.ledger.deliveries import DeliveredZip
-from xnat_watchd.adapters.ledger.judged_zips import JudgedZip
 from xnat_watchd.adapters.ledger.ledger import Ledger
-from xnat_watchd.adapters.ledger.overwrites import MOST_WATCHED
 from xnat_watchd.core.delivery import ZipContents
 from xnat_watchd.core.errors import Stopped, Taken, TakenOver, Unusable
 from xnat_watchd.core.lease import LEASE
@@ -35,9 +30,10 @@ from xnat_watchd.core.settling import FileStat, WatchedFile, next_quiet, quiet, 
 from xnat_watchd.core.states import DeliveryState
 from xnat_watchd.studies.drop_folder import DropFolder, IntakeRules, printable
 from xnat_watchd.studies.early_sending import EarlySendings
+from xnat_watchd.studies.ended_zips import EndedZips
 from xnat_watchd.studies.forgotten_zips import NOT_KNOWN, ForgottenZips
-from xnat_watchd.studies.rejected_zips import RejectedZips, note_of, reason_note
-from xnat_watchd.studies.steps.source import is_judged
+from xnat_watchd.studies.overwritten_zips import OverwrittenZips
+from xnat_watchd.studies.rejected_zips import RejectedZips
 
 DIGEST_LIMIT = 256 * 1024**2  #: bytes up to which a refused file is read for its digest
 FATAL_OPENINGS = 3  #: after so many openings that never ended, opening this ZIP may be what kills the service
@@ -71,17 +67,22 @@ class Intake:
         self._early = early or EarlySendings()
         self._rejected = RejectedZips(ledger.deliveries, disk, folders)
         self._forgotten = ForgottenZips(ledger, disk, folders, log)
+        self._ended = EndedZips(
+            ledger=ledger, disk=disk, folders=folders, marks=marks, clock=clock, log=log, report=self._report_refusal
+        )
+        self._overwritten = OverwrittenZips(
+            ledger=ledger, disk=disk, folders=folders, marks=marks, clock=clock, log=log, report=self._report_refusal,
+            recorded=recorded,
+        )  # fmt: skip
         self._sightings: Mapping[str, WatchedFile] = {}
         self._settling = 0
         self._ignored: dict[str, Reason] = {}  #: name -> why it is not taken, as of this sweep
         self._noted: tuple[dict[str, Reason], float] | None = None  #: `_ignored` and patience that the ledger knows
         self._advice_due: datetime | None = None  #: when the ledger may have to show more of that
         self._reported: set[str] = set()  #: names of files that the system refused, and that were logged
-        self._checked = 0  #: the last delivery under way that was checked for changes; 0: begin with the first
         self._unfinished = False  #: a fault left a delivery half-done
         self._broken_off = False  #: the last sweep was, perhaps by a change of which it is unknown what became of it
         self._left_due = 0.0  #: when it is looked next (monotonic) for what another station has left in the work folder
-        self._unmoved: set[int] = set()  #: deliveries that have ended, but whose ZIP could not be moved yet
 
     @property
     def settling(self) -> int:
@@ -92,6 +93,8 @@ class Intake:
         """Use these rules and this clock from the next sweep on. What was seen and what is unfinished stays known."""
         self._rules, self._clock = rules, clock
         self._drop.configure(rules)
+        self._ended.configure(clock)
+        self._overwritten.configure(clock)
 
     def count_files(self) -> int:
         """Return how many files lie in the drop folder, other than those that are left alone."""
@@ -113,8 +116,8 @@ class Intake:
         if self._ledger.deliveries.take_over() or self._unfinished:
             self._finish()
         self._finish_left()
-        self._check_changes()
-        self._give_back_copies()
+        self._overwritten.check()
+        self._overwritten.give_back_copies()
         found = self._drop.look()
         self._ignored |= found.ignored
         for odd in found.odd:
@@ -201,12 +204,12 @@ class Intake:
             self._disk.take(self._folders.drop / seen.path, self._folders.zip_of(delivery), seen)
         except (OSError, Stopped) as error:
             if isinstance(error, FileExistsError) or not self._disk.exists(self._folders.zip_of(delivery)):
-                self._unfinished = bool(self._unmoved)
+                self._unfinished = bool(self._ended.unmoved)
                 if not self._withdraw(delivery):
                     return
             raise
         self._log.info("delivery.taken", item=str(delivery), project=project)
-        self._unfinished = not self._open(delivery, name, project, attempt=1) or bool(self._unmoved)
+        self._unfinished = not self._open(delivery, name, project, attempt=1) or bool(self._ended.unmoved)
 
     def _refusal(self, error: OSError) -> Reason:
         return refusal(error, of_work=names_file_in(self._folders.work, error))
@@ -227,7 +230,7 @@ class Intake:
         for arrival in self._ledger.deliveries.arrivals():
             if not self._disk.exists(self._folders.zip_of(arrival.id)):
                 if self._withdraw(arrival.id):
-                    self._try_move_away(arrival.id)  # the station that took it may have moved it there just now
+                    self._ended.try_move_away(arrival.id)  # the station that took it may have moved it there just now
                 continue
             try:
                 attempt = self._ledger.deliveries.begin_opening(arrival.id)
@@ -237,9 +240,9 @@ class Intake:
             except OSError as error:
                 failed = True
                 self._report_refusal(arrival.name, error)
-        for delivery in sorted(self._unmoved):
-            self._try_move_away(delivery)
-        self._unfinished = failed or bool(self._unmoved)
+        for delivery in sorted(self._ended.unmoved):
+            self._ended.try_move_away(delivery)
+        self._unfinished = failed or bool(self._ended.unmoved)
 
     def _finish_untold(self) -> None:
         """Finish what was recorded by a change whose answer was lost: a file is expected, or its ZIP has ended."""
@@ -247,7 +250,7 @@ class Intake:
         for delivery in self._zips_in_work():
             known = self._ledger.deliveries.delivered_zip(delivery)
             if known and known.state in (DeliveryState.REJECTED, DeliveryState.DUPLICATE):
-                self._try_move_away(delivery)
+                self._ended.try_move_away(delivery)
 
     def _finish_left(self) -> None:
         """Move away what has ended and still lies in the work folder: who recorded its end may be gone for good.
@@ -283,69 +286,10 @@ class Intake:
             return False
         if known.state is DeliveryState.TAKEN:  # its bytes are compared before any is sent
             return True
-        if not self._is_own(delivery, known):
+        if not self._ended.is_own(delivery, known):
             return False
-        self._try_move_away(delivery)
+        self._ended.try_move_away(delivery)
         return True
-
-    def _is_own(self, delivery: int, known: DeliveredZip) -> bool:
-        """Return whether the ZIP in the work folder is proved to be the one of this delivery."""
-        path = self._folders.zip_of(delivery)
-        as_dropped = self._disk.is_as_dropped(path, known.identity)
-        return as_dropped or is_judged(known.judged, path, self._ledger.overwrites, self._disk)
-
-    def _put_back(self, delivery: int, name: str) -> None:
-        """Put a ZIP back into the drop folder, where it arrives as a new one."""
-        self._marks.must_be_known("drop")
-        self._disk.put_back(self._folders.zip_of(delivery), self._folders.drop, name)
-        self._log.warning("delivery.recovered", item=str(delivery), reason="put back into the drop folder")
-
-    # What was written to.
-
-    def _check_changes(self) -> None:
-        """Have every ZIP judged again that was written to: a verdict holds only for the bytes that were judged.
-
-        Where very many are under way, a sweep checks some of them and the next one goes on: each of them is checked
-        when it is sent in any case.
-        """
-        watched = self._ledger.overwrites.watched(self._clock.now(), self._checked)
-        taken = [one.delivery for one in watched if one.state is DeliveryState.TAKEN]
-        self._checked = taken[-1] if len(taken) >= MOST_WATCHED else 0
-        for judged in watched:
-            kept, ours = judged.kept_as, self._folders.zip_of(judged.delivery)
-            path = self._folders.kept_path(kept) if kept else ours
-            try:
-                if self._disk.stamp(path) in {None, judged.stamp}:
-                    continue
-                if not is_judged(
-                    self._ledger.overwrites.judged(judged.delivery), path, self._ledger.overwrites, self._disk
-                ):
-                    self._judge_anew(judged, path)
-            except OSError as error:
-                self._report_refusal(judged.name, error)
-
-    def _give_back_copies(self) -> None:
-        """Put duplicates back into the drop folder whose original was written to in the root of another station."""
-        for copy in self._ledger.overwrites.copies_of_others():
-            try:
-                self._judge_anew(copy, self._folders.kept_path(copy.kept_as or ""))
-            except OSError as error:
-                self._report_refusal(copy.name, error)
-
-    def _judge_anew(self, judged: JudgedZip, path: Path) -> None:
-        now = self._clock.now()
-        if judged.kept_as is not None:
-            self._marks.must_be_known("drop")
-            self._disk.put_back(path, self._folders.drop, judged.name)
-        if judged.state is DeliveryState.REJECTED:
-            self._disk.remove(note_of(path))
-            self._ledger.overwrites.supersede(judged.delivery, now)
-        elif judged.kept_as is not None:
-            self._ledger.overwrites.release(judged.delivery, now)
-        else:  # it goes back to the drop folder once its studies have ended
-            self._ledger.overwrites.mark_changed(judged.delivery, now)
-            self._recorded()
-        self._log.warning("delivery.changed", item=str(judged.delivery))
 
     # Open and record.
 
@@ -356,7 +300,7 @@ class Intake:
         except TakenOver:
             self._log.warning("delivery.taken_over", item=str(delivery))
             self._ledger.deliveries.end_opening(delivery)
-            self._try_move_away(delivery)  # who took it over may not have found it, and have withdrawn it
+            self._ended.try_move_away(delivery)  # who took it over may not have found it, and have withdrawn it
             return False
         finally:
             self._early.close()
@@ -380,7 +324,7 @@ class Intake:
             if not project:  # it may not go back to where it would be taken for one
                 raise
             self._ledger.deliveries.must_be_ours(delivery)  # another host that has taken it over copies it first
-            self._put_back(delivery, name)
+            self._ended.put_back(delivery, name)
             self._ledger.deliveries.withdraw(delivery, self._clock.now())
             raise
         except (OSError, Stopped):
@@ -416,7 +360,7 @@ class Intake:
             self._log.info("delivery.recorded", item=str(delivery), project=project, studies=len(contents.studies))
         else:
             self._log.info("delivery.duplicate", item=str(delivery))
-            self._try_move_away(delivery)
+            self._ended.try_move_away(delivery)
         self._recorded()
 
     def _reject(self, delivery: int, name: str, error: Unusable, stamp: str = "") -> None:
@@ -425,7 +369,7 @@ class Intake:
         self._ledger.deliveries.reject(delivery, error, kept_as, self._clock.now(), sha256, stamp)
         self._rejected.look()
         self._log.warning("delivery.rejected", item=str(delivery), reason=str(error))
-        self._try_move_away(delivery)
+        self._ended.try_move_away(delivery)
 
     def _digest(self, path: Path) -> str | None:
         """Return the digest, by which the same bytes are known again; None if the file is large or cannot be read.
@@ -436,51 +380,3 @@ class Intake:
             return self._disk.digest(path) if path.stat().st_size <= DIGEST_LIMIT else None
         except OSError:
             return None
-
-    def _try_move_away(self, delivery: int) -> None:
-        """Move the ZIP of a delivery that has ended to where the ledger says, a note beside it; or try later."""
-        known = self._ledger.deliveries.delivered_zip(delivery)
-        if known is None or known.state in (DeliveryState.ARRIVING, DeliveryState.TAKEN):
-            return
-        try:
-            self._move_away(delivery, known)
-        except OSError as error:
-            self._unmoved.add(delivery)
-            self._report_refusal(known.name, error)
-        else:
-            self._unmoved.discard(delivery)
-
-    def _replaces_lost(self, duplicate: int) -> bool:
-        """Put the ZIP of a duplicate in the place of its original, if that is lost. Return whether it was."""
-        original = self._ledger.deliveries.original(duplicate)
-        known = self._ledger.deliveries.delivered_zip(original) if original is not None else None
-        if original is None or known is None:
-            return False
-        places = [self._folders.zip_of(original), *([self._folders.kept_path(known.kept_as)] if known.kept_as else [])]
-        if any(self._disk.exists(path) for path in places):
-            return False
-        self._ledger.deliveries.give_zip(duplicate, self._clock.now())
-        self._disk.move(self._folders.zip_of(duplicate), places[0])
-        self._log.info("delivery.zip_replaced", item=str(original), by=str(duplicate))
-        return True
-
-    def _move_away(self, delivery: int, known: DeliveredZip) -> None:
-        zip_file, kept_as = self._folders.zip_of(delivery), known.kept_as
-        in_work = self._disk.exists(zip_file)
-        can_go_back = in_work and known.project and kept_as
-        if can_go_back and not is_judged(known.judged, zip_file, self._ledger.overwrites, self._disk):
-            self._ledger.overwrites.release(delivery, self._clock.now())
-            self._put_back(delivery, known.name)
-            return
-        if kept_as is None:
-            if in_work and self._is_own(delivery, known):
-                self._put_back(delivery, known.name)
-            return
-        if in_work and known.state is DeliveryState.DUPLICATE and self._replaces_lost(delivery):
-            return
-        path = self._folders.kept_path(kept_as)
-        self._marks.must_be_known(folder_name_of(kept_as))
-        if known.state is DeliveryState.REJECTED:
-            self._disk.write(note_of(path), reason_note(delivery, known.why, known.advice, known.project))
-        move_out_of_work(self._folders, self._disk, delivery, path, known.studies)
-        self._ledger.overwrites.stamp(delivery, self._disk.stamp(path) or "")
