@@ -123,7 +123,7 @@ def test_what_does_not_go_as_it_is_is_broken_off_at_once(desk: Desk) -> None:
     station = desk.station(at("before ledger.deliveries.record", desk.join))
     station.drop("scan.zip", SPOILT["another study amid it"]())
     desk.live(station)
-    assert "zip.broken_off" in station.log.events()
+    assert "delivery.broken_off" in station.log.events()
 
 
 @pytest.mark.parametrize("why", ["1.6", "archives by itself", "known", "in the archive", "paused", "not ours"])

@@ -332,7 +332,8 @@ def test_a_ledger_that_is_lost_while_it_runs_is_told_and_nothing_more_is_conclud
         assert time.monotonic() - begun < 60 / SPEED
         told = json.loads(status.read_text())
         second = program.drop("b.zip", scan(2))
-        wait_until(lambda: later(json.loads(status.read_text())["at"], told["at"]) > 3)
+        wait_until(lambda: later(json.loads(status.read_text())["said"], told["said"]) > 3)
+        assert json.loads(status.read_text())["at"] == told["at"]  # its figures are those of before
         assert second.exists()
         assert len(xnat.instances()) == 2
         assert [one["item"] for one in told["attention"]] == ["ledger"]

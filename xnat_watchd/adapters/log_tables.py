@@ -25,6 +25,7 @@ EVENTS: Mapping[str, str] = {
     "delivery.duplicate": "A ZIP holds the same bytes as one that came before.",
     "delivery.replaced": "A later ZIP, delivery `by`, holds all of a ZIP in the failed folder.",
     "delivery.zip_replaced": "A ZIP was lost; that of delivery `by`, which has the same bytes, took its place.",
+    "delivery.broken_off": "A ZIP was sent while it was checked, and that was ended early; it is sent in its turn.",
     "delivery.rejected": "A ZIP holds no usable study; it lies in the failed folder with the reason beside it.",
     "delivery.finished": "All studies of a ZIP are complete; it lies in the done folder.",
     "delivery.unfinished": "A ZIP cannot be moved to the done folder yet.",

@@ -53,7 +53,7 @@ class EarlySender:
             if early.item is None:
                 raise  # else the study's own step meets it, and gives the study back
         except WatchdError as error:
-            self._log.info("zip.broken_off", item=str(early.zip.delivery), reason=str(error))
+            self._log.info("delivery.broken_off", item=str(early.zip.delivery), reason=str(error))
         finally:
             early.give_up()  # whatever happened here: nobody must wait for us
         return early.item and replace(early.item, in_doubt=True)
