@@ -32,7 +32,7 @@ from xnat_watchd.core.errors import LedgerUnusable, NotSeenYet, TakenOver
 from xnat_watchd.core.lease import RENEWED_EVERY, StationLease
 from xnat_watchd.core.states import Progress
 
-BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+BEGAN = datetime(2100, 1, 1, tzinfo=UTC)  #: later than any clock: a time that goes back is that of an older copy
 LATENESS = 30.0  #: seconds of the stations' time after which no effect of a request appears any more
 IMAGES = 3  #: of each study
 
