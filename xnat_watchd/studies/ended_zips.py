@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from xnat_watchd.adapters.files.disk import Disk
-from xnat_watchd.adapters.files.folder_marks import FolderMarks
-from xnat_watchd.adapters.files.layout import Folders, folder_name_of, move_out_of_work
+from xnat_watchd.adapters.files.layout import folder_name_of, move_out_of_work
 from xnat_watchd.adapters.ledger.deliveries import DeliveredZip
-from xnat_watchd.adapters.ledger.ledger import Ledger
-from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.core.states import DeliveryState
+from xnat_watchd.studies.intake_tools import IntakeTools
 from xnat_watchd.studies.rejected_zips import note_of, reason_note
 from xnat_watchd.studies.steps.source import is_judged
 
 
 class EndedZips:
-    """Moves ZIPs of which nothing is to be sent. `report` is told which file the system refused, and why."""
+    """Moves ZIPs of which nothing is to be sent."""
 
-    def __init__(
-        self,
-        *,
-        ledger: Ledger,
-        disk: Disk,
-        folders: Folders,
-        marks: FolderMarks,
-        clock: Clock,
-        log: Log,
-        report: Callable[[str, OSError], None],
-    ) -> None:
-        self._ledger, self._disk, self._folders, self._marks = ledger, disk, folders, marks
-        self._clock, self._log, self._report = clock, log, report
+    def __init__(self, tools: IntakeTools) -> None:
+        self._tools, self._ledger, self._disk = tools, tools.ledger, tools.disk
+        self._folders, self._marks, self._log = tools.folders, tools.marks, tools.log
         self.unmoved: set[int] = set()  #: deliveries that have ended, but whose ZIP could not be moved yet
-
-    def configure(self, clock: Clock) -> None:
-        """Go by this clock from now on."""
-        self._clock = clock
 
     def try_move_away(self, delivery: int) -> None:
         """Move the ZIP of a delivery that has ended to where the ledger says, a note beside it; or try later."""
@@ -46,7 +27,7 @@ class EndedZips:
             self._move_away(delivery, known)
         except OSError as error:
             self.unmoved.add(delivery)
-            self._report(known.name, error)
+            self._tools.report(known.name, error)
         else:
             self.unmoved.discard(delivery)
 
@@ -67,7 +48,7 @@ class EndedZips:
         in_work = self._disk.exists(zip_file)
         can_go_back = in_work and known.project and kept_as
         if can_go_back and not is_judged(known.judged, zip_file, self._ledger.overwrites, self._disk):
-            self._ledger.overwrites.release(delivery, self._clock.now())
+            self._ledger.overwrites.release(delivery, self._tools.clock.now())
             self.put_back(delivery, known.name)
             return
         if kept_as is None:
@@ -92,7 +73,7 @@ class EndedZips:
         places = [self._folders.zip_of(original), *([self._folders.kept_path(known.kept_as)] if known.kept_as else [])]
         if any(self._disk.exists(path) for path in places):
             return False
-        self._ledger.deliveries.give_zip(duplicate, self._clock.now())
+        self._ledger.deliveries.give_zip(duplicate, self._tools.clock.now())
         self._disk.move(self._folders.zip_of(duplicate), places[0])
         self._log.info("delivery.zip_replaced", item=str(original), by=str(duplicate))
         return True

@@ -32,6 +32,7 @@ from xnat_watchd.studies.drop_folder import DropFolder, IntakeRules, printable
 from xnat_watchd.studies.early_sending import EarlySendings
 from xnat_watchd.studies.ended_zips import EndedZips
 from xnat_watchd.studies.forgotten_zips import NOT_KNOWN, ForgottenZips
+from xnat_watchd.studies.intake_tools import IntakeTools
 from xnat_watchd.studies.overwritten_zips import OverwrittenZips
 from xnat_watchd.studies.rejected_zips import RejectedZips
 
@@ -61,19 +62,16 @@ class Intake:
         recorded: Callable[[], None] = lambda: None,
         early: EarlySendings | None = None,
     ) -> None:
-        self._ledger, self._disk, self._folders, self._clock, self._log = ledger, disk, folders, clock, log
+        self._ledger, self._disk, self._folders, self._log = ledger, disk, folders, log
         self._marks, self._drop = marks, DropFolder(disk, folders.drop, rules)
         self._rules, self._open_zip, self._is_whole, self._recorded = rules, open_zip, is_whole, recorded
         self._early = early or EarlySendings()
         self._rejected = RejectedZips(ledger.deliveries, disk, folders)
         self._forgotten = ForgottenZips(ledger, disk, folders, log)
-        self._ended = EndedZips(
+        self._tools = IntakeTools(
             ledger=ledger, disk=disk, folders=folders, marks=marks, clock=clock, log=log, report=self._report_refusal
         )
-        self._overwritten = OverwrittenZips(
-            ledger=ledger, disk=disk, folders=folders, marks=marks, clock=clock, log=log, report=self._report_refusal,
-            recorded=recorded,
-        )  # fmt: skip
+        self._ended, self._overwritten = EndedZips(self._tools), OverwrittenZips(self._tools, recorded)
         self._sightings: Mapping[str, WatchedFile] = {}
         self._settling = 0
         self._ignored: dict[str, Reason] = {}  #: name -> why it is not taken, as of this sweep
@@ -91,10 +89,8 @@ class Intake:
 
     def configure(self, rules: IntakeRules, clock: Clock) -> None:
         """Use these rules and this clock from the next sweep on. What was seen and what is unfinished stays known."""
-        self._rules, self._clock = rules, clock
+        self._rules, self._tools.clock = rules, clock
         self._drop.configure(rules)
-        self._ended.configure(clock)
-        self._overwritten.configure(clock)
 
     def count_files(self) -> int:
         """Return how many files lie in the drop folder, other than those that are left alone."""
@@ -122,7 +118,7 @@ class Intake:
         self._ignored |= found.ignored
         for odd in found.odd:
             self._ignore_odd(odd)
-        now = self._clock.monotonic()
+        now = self._tools.clock.monotonic()
         self._sightings = settle(found.zips, self._sightings, now)
         still = quiet(self._sightings, now, self._rules.quiet_for)
         for looked_at, sighting in enumerate(still):
@@ -149,7 +145,7 @@ class Intake:
                     self._report_refusal(name, error)
             elif not may_be_anothers and (owner is not None or (name.startswith(".") and name.endswith(".part"))):
                 self._disk.remove(self._folders.work / name)  # a copy that can be made again
-        self._forgotten.enter(unknown, self._clock.now())
+        self._forgotten.enter(unknown, self._tools.clock.now())
         self._finish()
 
     def _drop_is_known(self) -> bool:
@@ -161,7 +157,7 @@ class Intake:
 
     def _note_ignored(self) -> None:
         """Have the ledger know which files are not taken: when they have become others, and when an advice is due."""
-        now, patience = self._clock.now(), self._rules.incomplete_after
+        now, patience = self._tools.clock.now(), self._rules.incomplete_after
         if (self._ignored, patience) != self._noted or (self._advice_due is not None and now >= self._advice_due):
             self._advice_due = self._ledger.deliveries.ignore(self._ignored, now, patience, WAITS)
             self._noted = self._ignored, patience
@@ -195,7 +191,7 @@ class Intake:
             return
         self._disk.ensure_free(self._folders.drop / seen.path, seen)  # before it gets a number
         try:
-            delivery = self._ledger.deliveries.expect(name, project, identity(seen), self._clock.now())
+            delivery = self._ledger.deliveries.expect(name, project, identity(seen), self._tools.clock.now())
         except (Taken, TakenOver):
             self._ignored[name] = BEING_TAKEN
             return
@@ -257,13 +253,15 @@ class Intake:
 
         It was left for as long as a station has that is heard of no more.
         """
-        if not self._ledger.stations.shared or self._clock.monotonic() < self._left_due:
+        if not self._ledger.stations.shared or self._tools.clock.monotonic() < self._left_due:
             return
-        self._left_due = self._clock.monotonic() + LEASE
+        self._left_due = self._tools.clock.monotonic() + LEASE
         zips = self._zips_in_work()
-        before = self._clock.now() - timedelta(seconds=LEASE)
+        before = self._tools.clock.now() - timedelta(seconds=LEASE)
         left = self._ledger.deliveries.left_in_work(zips, before) if zips else []
-        self._forgotten.enter([delivery for delivery in left if not self._recover_zip(delivery)], self._clock.now())
+        self._forgotten.enter(
+            [delivery for delivery in left if not self._recover_zip(delivery)], self._tools.clock.now()
+        )
 
     def _zips_in_work(self) -> list[int]:
         """Return the deliveries of which a ZIP lies in the work folder."""
@@ -273,7 +271,7 @@ class Intake:
     def _withdraw(self, delivery: int) -> bool:
         """End a delivery whose file was gone. Return False if another station has taken it over, and may have it."""
         try:
-            self._ledger.deliveries.withdraw(delivery, self._clock.now())
+            self._ledger.deliveries.withdraw(delivery, self._tools.clock.now())
         except TakenOver:
             self._log.warning("delivery.taken_over", item=str(delivery))
             return False
@@ -325,7 +323,7 @@ class Intake:
                 raise
             self._ledger.deliveries.must_be_ours(delivery)  # another host that has taken it over copies it first
             self._ended.put_back(delivery, name)
-            self._ledger.deliveries.withdraw(delivery, self._clock.now())
+            self._ledger.deliveries.withdraw(delivery, self._tools.clock.now())
             raise
         except (OSError, Stopped):
             self._ledger.deliveries.end_opening(delivery)
@@ -346,7 +344,7 @@ class Intake:
         self, delivery: int, name: str, project: str, contents: ZipContents, stamp: str, replaced: Mapping[int, str]
     ) -> None:
         """Record what a ZIP contains. `replaced`: the rejected deliveries that it holds, and where their ZIPs lie."""
-        now = self._clock.now()
+        now = self._tools.clock.now()
         kept_as = self._folders.free(kept_in_done(delivery, name, now))
         with self._early.decided() as adopt, self._ledger.together():
             other = self._ledger.deliveries.record(delivery, contents, kept_as, now, stamp)
@@ -366,7 +364,7 @@ class Intake:
     def _reject(self, delivery: int, name: str, error: Unusable, stamp: str = "") -> None:
         kept_as = self._folders.free(kept_in_failed(delivery, name))
         sha256 = self._digest(self._folders.zip_of(delivery))
-        self._ledger.deliveries.reject(delivery, error, kept_as, self._clock.now(), sha256, stamp)
+        self._ledger.deliveries.reject(delivery, error, kept_as, self._tools.clock.now(), sha256, stamp)
         self._rejected.look()
         self._log.warning("delivery.rejected", item=str(delivery), reason=str(error))
         self._ended.try_move_away(delivery)

@@ -5,40 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from xnat_watchd.adapters.files.disk import Disk
-from xnat_watchd.adapters.files.folder_marks import FolderMarks
-from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.ledger.judged_zips import JudgedZip
-from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.overwrites import MOST_WATCHED
-from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.core.states import DeliveryState
+from xnat_watchd.studies.intake_tools import IntakeTools
 from xnat_watchd.studies.rejected_zips import note_of
 from xnat_watchd.studies.steps.source import is_judged
 
 
 class OverwrittenZips:
-    """Has them judged anew. `report` is told which file the system refused; `recorded` is as in `Intake`."""
+    """Has ZIPs that were written to judged anew. `recorded` is as in `Intake`."""
 
-    def __init__(
-        self,
-        *,
-        ledger: Ledger,
-        disk: Disk,
-        folders: Folders,
-        marks: FolderMarks,
-        clock: Clock,
-        log: Log,
-        report: Callable[[str, OSError], None],
-        recorded: Callable[[], None],
-    ) -> None:
-        self._ledger, self._disk, self._folders, self._marks = ledger, disk, folders, marks
-        self._clock, self._log, self._report, self._recorded = clock, log, report, recorded
+    def __init__(self, tools: IntakeTools, recorded: Callable[[], None]) -> None:
+        self._tools, self._ledger, self._disk = tools, tools.ledger, tools.disk
+        self._folders, self._marks, self._log = tools.folders, tools.marks, tools.log
+        self._recorded = recorded
         self._checked = 0  #: the last delivery under way that was checked for changes; 0: begin with the first
-
-    def configure(self, clock: Clock) -> None:
-        """Go by this clock from now on."""
-        self._clock = clock
 
     def check(self) -> None:
         """Have every ZIP judged again that was written to: a verdict holds only for the bytes that were judged.
@@ -46,7 +28,7 @@ class OverwrittenZips:
         Where very many are under way, a sweep checks some of them and the next one goes on: each of them is checked
         when it is sent in any case.
         """
-        watched = self._ledger.overwrites.watched(self._clock.now(), self._checked)
+        watched = self._ledger.overwrites.watched(self._tools.clock.now(), self._checked)
         taken = [one.delivery for one in watched if one.state is DeliveryState.TAKEN]
         self._checked = taken[-1] if len(taken) >= MOST_WATCHED else 0
         for judged in watched:
@@ -60,7 +42,7 @@ class OverwrittenZips:
                 ):
                     self._judge_anew(judged, path)
             except OSError as error:
-                self._report(judged.name, error)
+                self._tools.report(judged.name, error)
 
     def give_back_copies(self) -> None:
         """Put duplicates back into the drop folder whose original was written to in the root of another station."""
@@ -68,10 +50,10 @@ class OverwrittenZips:
             try:
                 self._judge_anew(copy, self._folders.kept_path(copy.kept_as or ""))
             except OSError as error:
-                self._report(copy.name, error)
+                self._tools.report(copy.name, error)
 
     def _judge_anew(self, judged: JudgedZip, path: Path) -> None:
-        now = self._clock.now()
+        now = self._tools.clock.now()
         if judged.kept_as is not None:
             self._marks.must_be_known("drop")
             self._disk.put_back(path, self._folders.drop, judged.name)
